@@ -1,0 +1,1 @@
+"""Loaders of data sets, always with channels whole."""

@@ -1,0 +1,1 @@
+"""Text only: classes, attributes, captions."""

@@ -1,0 +1,1 @@
+"""Hugging Face pipelines for sound with channels."""

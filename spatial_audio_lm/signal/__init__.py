@@ -1,0 +1,1 @@
+"""Waveforms and space: functions on sound, no learning."""
