@@ -1,0 +1,36 @@
+# Two commands set up everything: `make demo` and `make test`. Needed beforehand: Python 3.11 or newer, and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO ?= runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow check benchmark
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11 or newer, or say which: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is older than Python 3.11; say which to use: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+# The stamp is older than pyproject.toml after any change of dependencies, and only then is pip run again.
+$(STAMP): pyproject.toml constraints/cpu.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e ".[dev]"
+	@touch $(STAMP)
+
+install: $(STAMP)  ## Make .venv and install the package into it, with the tools for development
+
+test: $(STAMP)  ## Run the default test suite (no network, no GPU, under ten minutes on two cores)
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)  ## Run the long tests
+	$(BIN)/python -m pytest -m slow
+
+check: $(STAMP)  ## Lint and check types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
