@@ -47,6 +47,11 @@ def keyword(call: ast.Call, name: str) -> object:
     return value.value if isinstance(value, ast.Constant) else None
 
 
+def names_of(node: ast.ImportFrom) -> set[str]:
+    """Names that a `from ... import` statement takes."""
+    return {alias.name for alias in node.names}
+
+
 def problems_of(text: str) -> Iterator[tuple[int, str]]:
     """Each unsafe way of reading in a source file, as (line, what is wrong)."""
     for node in ast.walk(ast.parse(text)):
@@ -55,7 +60,7 @@ def problems_of(text: str) -> Iterator[tuple[int, str]]:
             for module in modules:
                 if module.split(".")[0] in PICKLING_MODULES:
                     yield node.lineno, f"import {module}: write safetensors, JSON or NPY"
-            if isinstance(node, ast.ImportFrom) and module == "torch" and {"load", "save"} & {a.name for a in node.names}:
+            if isinstance(node, ast.ImportFrom) and node.module == "torch" and {"load", "save"} & names_of(node):
                 yield node.lineno, "call torch.load by its full name, so that it is seen"
         elif isinstance(node, ast.Call):
             yield from ((node.lineno, wrong) for wrong in call_problems(node))
