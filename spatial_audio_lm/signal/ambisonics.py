@@ -1,0 +1,154 @@
+"""First-order ambisonics: encode, rotate, mirror, convert between conventions, and tell a wrong declaration.
+
+Everything here is AmbiX unless a name says otherwise: channels W, Y, Z, X with SN3D normalisation, so that a plane
+wave ``s`` from the unit vector (x, y, z) is W = s, Y = y s, Z = z s, X = x s (signal/conventions.py). All functions
+work on any leading dimensions, are differentiable in the waveform, and know no learning.
+
+Sources: Nachbar, Zotter, Deleflie, Sontacchi, "ambiX - a suggested ambisonics format" (2011) for ACN and SN3D;
+Malham, "Higher order ambisonic systems" (2003) for FuMa's W of -3 dB.
+"""
+
+import math
+from typing import Any, Literal
+
+import torch
+
+from spatial_audio_lm.errors import ChannelError, FormatError
+from spatial_audio_lm.signal.conventions import unit_vector
+
+FOA_CONVENTIONS = ("ambix", "n3d", "fuma")
+
+_XYZ_IN_ACN = [1, 2, 0]  # dipoles in ACN order (Y, Z, X), as indices into (x, y, z)
+_MIRRORED_CHANNEL = {"left_right": 1, "up_down": 2, "front_back": 3}
+
+# What |I| / W^2 is for one plane wave: the dipoles' gain over W's.
+_PLANE_WAVE_RATIO = {"ambix": 1.0, "fuma": math.sqrt(2.0), "n3d": math.sqrt(3.0)}
+
+
+def encode_foa(signal: torch.Tensor, azimuth_deg: Any, elevation_deg: Any) -> torch.Tensor:
+    """A plane wave from a direction.
+
+    Args:
+        signal: ``(..., time)``, what W hears.
+        azimuth_deg: 0 = front, positive = left; a number or a shape that broadcasts with the leading dimensions.
+        elevation_deg: Positive = up; likewise.
+
+    Returns:
+        ``(..., 4, time)``, AmbiX.
+    """
+    direction = torch.as_tensor(unit_vector(azimuth_deg, elevation_deg), device=signal.device).to(signal.dtype)
+    gains = torch.cat([torch.ones_like(direction[..., :1]), direction[..., _XYZ_IN_ACN]], dim=-1)
+    return gains[..., :, None] * signal[..., None, :]
+
+
+def rotation_matrix(yaw_deg: Any = 0.0, pitch_deg: Any = 0.0, roll_deg: Any = 0.0) -> torch.Tensor:
+    """The rotation of a sound field, as a matrix on column vectors (x, y, z).
+
+    Roll comes first (about the front axis: +90 lifts what is left straight up), then pitch (about the left axis: +90
+    lifts what is in front straight up), then yaw (about the vertical: +90 turns what is in front to the left).
+
+    Args:
+        yaw_deg: A number or any shape; the three broadcast.
+        pitch_deg: Likewise.
+        roll_deg: Likewise.
+
+    Returns:
+        ``(..., 3, 3)`` in float64, so that a chain of rotations stays one.
+    """
+    angles = [torch.deg2rad(torch.as_tensor(angle, dtype=torch.float64)) for angle in (yaw_deg, pitch_deg, roll_deg)]
+    yaw, pitch, roll = torch.broadcast_tensors(*angles)
+    cy, sy, cp, sp, cr, sr = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin(), roll.cos(), roll.sin()
+    zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
+
+    def matrix(*rows: torch.Tensor) -> torch.Tensor:
+        return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+
+    about_z = matrix(cy, -sy, zero, sy, cy, zero, zero, zero, one)
+    about_y = matrix(cp, zero, -sp, zero, one, zero, sp, zero, cp)  # positive lifts the front: -pitch by the right hand
+    about_x = matrix(one, zero, zero, zero, cr, -sr, zero, sr, cr)
+    return about_z @ about_y @ about_x
+
+
+def rotate_foa(foa: torch.Tensor, yaw_deg: Any = 0.0, pitch_deg: Any = 0.0, roll_deg: Any = 0.0) -> torch.Tensor:
+    """Turns the whole sound field, as :func:`rotation_matrix` says; yaw +90 turns a front source to the left.
+
+    Args:
+        foa: ``(..., 4, time)``, AmbiX or N3D (ACN order).
+        yaw_deg: A number, or one per item: a shape that broadcasts with the leading dimensions.
+        pitch_deg: Likewise.
+        roll_deg: Likewise.
+
+    Returns:
+        ``(..., 4, time)``.
+    """
+    _require_four(foa)
+    rotation = rotation_matrix(yaw_deg, pitch_deg, roll_deg)[..., _XYZ_IN_ACN, :][..., _XYZ_IN_ACN]
+    dipoles = rotation.to(device=foa.device, dtype=foa.dtype) @ foa[..., 1:, :]
+    return torch.cat([foa[..., :1, :].expand(*dipoles.shape[:-2], -1, -1), dipoles], dim=-2)
+
+
+def mirror_foa(foa: torch.Tensor, plane: Literal["left_right", "front_back", "up_down"]) -> torch.Tensor:
+    """Swaps two sides of the sound field: left and right, front and back, or up and down.
+
+    Args:
+        foa: ``(..., 4, time)``, AmbiX or N3D (ACN order).
+        plane: Which sides change places.
+
+    Returns:
+        ``(..., 4, time)``.
+    """
+    _require_four(foa)
+    if plane not in _MIRRORED_CHANNEL:
+        raise FormatError(f"mirror {plane!r} is not known; expected one of {', '.join(_MIRRORED_CHANNEL)}")
+    signs = torch.ones(4, 1, dtype=foa.dtype, device=foa.device)
+    signs[_MIRRORED_CHANNEL[plane]] = -1
+    return foa * signs
+
+
+def convert_foa(foa: torch.Tensor, source: str, target: str) -> torch.Tensor:
+    """Changes the channel order and normalisation of first-order ambisonics.
+
+    - ``"ambix"``: W, Y, Z, X; SN3D (dipoles have the gain of W).
+    - ``"n3d"``: W, Y, Z, X; dipoles are sqrt(3) times SN3D's.
+    - ``"fuma"``: W, X, Y, Z (classic B-format); W is 3 dB below SN3D's.
+
+    Args:
+        foa: ``(..., 4, time)`` in the convention ``source``.
+        source: What ``foa`` is.
+        target: What is wanted.
+
+    Returns:
+        ``(..., 4, time)``.
+
+    Raises:
+        FormatError: A convention is not one of the three.
+        ChannelError: Not four channels.
+    """
+    _require_four(foa)
+    for name in (source, target):
+        if name not in FOA_CONVENTIONS:
+            raise FormatError(
+                f"ambisonic convention {name!r} is not known; expected one of {', '.join(FOA_CONVENTIONS)}"
+            )
+    if source == target:
+        return foa
+    order, gains = _to_ambix(source)
+    ambix = foa[..., order, :] * gains.to(foa)[:, None]
+    order, gains = _to_ambix(target)
+    inverse = [order.index(channel) for channel in range(4)]
+    return (ambix / gains.to(ambix)[:, None])[..., inverse, :]
+
+
+def _to_ambix(convention: str) -> tuple[list[int], torch.Tensor]:
+    """The channels of a convention in ACN order, and the gains (after reordering) that make them SN3D."""
+    if convention == "fuma":
+        return [0, 2, 3, 1], torch.tensor([math.sqrt(2.0), 1.0, 1.0, 1.0], dtype=torch.float64)
+    dipole = 1.0 / math.sqrt(3.0) if convention == "n3d" else 1.0
+    return [0, 1, 2, 3], torch.tensor([1.0, dipole, dipole, dipole], dtype=torch.float64)
+
+
+def _require_four(foa: torch.Tensor) -> None:
+    if foa.ndim < 2 or foa.shape[-2] != 4:
+        raise ChannelError(
+            f"first-order ambisonics has shape (..., 4, time); got {tuple(foa.shape)}: give the channels W, Y, Z, X"
+        )
