@@ -1,0 +1,270 @@
+"""A bank of room impulse responses on disk: rooms in shards, one metadata row a response.
+
+    bank.json             settings and versions; written first, so that a restarted job knows what it is making
+    shard-00000.safetensors + shard-00000.json      the responses of some rooms and their rows
+    complete.json         written last: number of responses and one digest over all shards
+
+Shard k is a pure function of (settings, k). A job may be killed anywhere and started again with the same settings: it
+makes what is missing and ends with the same bytes. Training and test rooms come from different random streams.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from scipy.fft import rfft
+
+from spatial_audio_lm.errors import BankError
+from spatial_audio_lm.files import read_json, remove_unfinished, sha256_of_file, write_json, write_whole
+from spatial_audio_lm.simulation.rirs import simulate_rirs
+from spatial_audio_lm.simulation.room_acoustics import clarity_db, direct_to_reverberant_db, t30_s
+from spatial_audio_lm.simulation.rooms import sample_placement, sample_room
+
+BANK_VERSION = 1
+SPLITS = ("train", "validation", "test")
+SPECTRA_CACHE_BYTES = 512 * 1024**2
+
+
+@dataclass(frozen=True)
+class BankSettings:
+    """Everything the content of a bank depends on."""
+
+    split: Literal["train", "validation", "test"] = "train"
+    num_rooms: int = 1600
+    sources_per_room: int = 4
+    sample_rate: int = 16_000  # Hz
+    receiver_format: str = "foa"
+    rooms_per_shard: int = 40
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise BankError(f"split is {self.split!r}; one of {SPLITS} is wanted")
+        if min(self.num_rooms, self.sources_per_room, self.rooms_per_shard) < 1:
+            raise BankError(f"num_rooms, sources_per_room and rooms_per_shard must be at least 1, got {self}")
+
+    @property
+    def num_shards(self) -> int:
+        return -(-self.num_rooms // self.rooms_per_shard)
+
+
+@dataclass(frozen=True)
+class RirRow:
+    """One impulse response: where its source is (house convention) and what was measured from its W channel."""
+
+    index: int
+    room: int
+    size_m: tuple[float, float, float]
+    floor_area_m2: float
+    volume_m3: float
+    receiver_m: tuple[float, float, float]
+    yaw_deg: float
+    position_m: tuple[float, float, float]
+    azimuth_deg: float
+    elevation_deg: float
+    distance_m: float
+    t30_s: float
+    c50_db: float
+    drr_db: float
+    shard: int
+
+
+def process_shard(shard: int, settings: BankSettings, folder: Path) -> bool:
+    """Make one shard unless it is there; returns whether there was work. The row file is written last."""
+    rows_path, audio_path = folder / f"shard-{shard:05d}.json", folder / f"shard-{shard:05d}.safetensors"
+    if rows_path.exists() and audio_path.exists():
+        return False
+    rows: list[dict[str, Any]] = []
+    responses: dict[str, torch.Tensor] = {}
+    first = shard * settings.rooms_per_shard
+    for number in range(first, min(first + settings.rooms_per_shard, settings.num_rooms)):
+        generator = np.random.default_rng([settings.seed, SPLITS.index(settings.split), number])
+        while True:
+            room = sample_room(generator)
+            placement = sample_placement(room, generator, settings.sources_per_room)
+            made = simulate_rirs(room, placement, settings.sample_rate, generator, settings.receiver_format)
+            decay = [t30_s(rir[0], settings.sample_rate) for rir in made]
+            if np.isfinite(decay).all():  # a room whose decay has no measurable T30 has no label: draw another
+                break
+        for source, rir in enumerate(made):
+            index = number * settings.sources_per_room + source
+            responses[f"{index:06d}"] = torch.from_numpy(rir)
+            rows.append(
+                asdict(
+                    RirRow(
+                        index=index,
+                        room=number,
+                        size_m=room.size_m,
+                        floor_area_m2=room.floor_area_m2,
+                        volume_m3=room.volume_m3,
+                        receiver_m=placement.receiver_m,
+                        yaw_deg=placement.yaw_deg,
+                        position_m=placement.sources_m[source],
+                        azimuth_deg=placement.azimuth_deg[source],
+                        elevation_deg=placement.elevation_deg[source],
+                        distance_m=placement.distance_m[source],
+                        t30_s=decay[source],
+                        c50_db=clarity_db(rir[0], settings.sample_rate),
+                        drr_db=direct_to_reverberant_db(rir[0], settings.sample_rate),
+                        shard=shard,
+                    )
+                )
+            )
+    write_whole(audio_path, lambda path: save_file(responses, path))
+    write_json(rows_path, rows, indent=None)
+    return True
+
+
+def begin_bank(folder: Path, settings: BankSettings) -> None:
+    """Write the bank's settings, or check that the folder was begun with the same ones.
+
+    Raises:
+        BankError: the folder holds another bank; the first setting that differs is named.
+    """
+    head = _head(settings)
+    path = folder / "bank.json"
+    if not path.exists():
+        write_json(path, head)
+        return
+    remove_unfinished(folder)
+    found = read_json(path, error=BankError)
+    for section in head:
+        if found.get(section) != head[section]:
+            old, new = found.get(section), head[section]
+            if isinstance(old, dict) and isinstance(new, dict):
+                key = next(k for k in new if old.get(k) != new[k])
+                section, old, new = f"{section}.{key}", old.get(key), new[key]
+            raise BankError(
+                f"{folder} was begun with {section} = {old!r}, this job has {new!r}: "
+                "give the same settings, or another folder"
+            )
+
+
+def finish_bank(folder: Path, settings: BankSettings) -> "RirBank":
+    """Check that every shard is there, write `complete.json`, and open the bank."""
+    digest = hashlib.sha256()
+    count = 0
+    for shard in range(settings.num_shards):
+        for suffix in ("safetensors", "json"):
+            path = folder / f"shard-{shard:05d}.{suffix}"
+            if not path.exists():
+                raise BankError(f"{path} is missing: run the job again with the same settings, it makes what is missing")
+            digest.update(sha256_of_file(path).encode())
+        count += len(read_json(folder / f"shard-{shard:05d}.json", error=BankError))
+    write_json(folder / "complete.json", {"num_rirs": count, "sha256": digest.hexdigest()})
+    return RirBank(folder)
+
+
+def make_bank(folder: str | Path, settings: BankSettings) -> "RirBank":
+    """Make a whole bank in this process (`recipes/simulate_rirs.py` does it over many)."""
+    folder = Path(folder)
+    begin_bank(folder, settings)
+    if not (folder / "complete.json").exists():
+        for shard in range(settings.num_shards):
+            process_shard(shard, settings, folder)
+        finish_bank(folder, settings)
+    return RirBank(folder)
+
+
+def _head(settings: BankSettings) -> dict[str, Any]:
+    return {
+        "version": BANK_VERSION,
+        "settings": asdict(settings),
+        "made_with": {name: version(name) for name in ("pyroomacoustics", "numpy", "scipy")},
+    }
+
+
+class RirBank:
+    """A finished bank, opened for reading. Responses stay on disk (memory-mapped) until they are asked for.
+
+    Args:
+        folder: where the bank lies.
+
+    Raises:
+        BankError: no bank there, not finished, or made by a version whose layout this one does not read.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        if not (self.folder / "bank.json").exists():
+            raise BankError(f"{self.folder} holds no impulse response bank (no bank.json); make one: recipes/simulate_rirs.py")
+        head = read_json(self.folder / "bank.json", error=BankError)
+        if head.get("version") != BANK_VERSION:
+            raise BankError(
+                f"{self.folder} was made by bank version {head.get('version')!r}, this package reads version "
+                f"{BANK_VERSION}: make it anew with recipes/simulate_rirs.py (its settings are in bank.json)"
+            )
+        known = {f.name for f in fields(BankSettings)}
+        unknown = set(head["settings"]) ^ known
+        if unknown:
+            raise BankError(f"{self.folder}/bank.json has unexpected or missing settings: {sorted(unknown)}")
+        self.settings = BankSettings(**head["settings"])
+        if not (self.folder / "complete.json").exists():
+            raise BankError(f"{self.folder} is not finished: run its job again with the same settings")
+        complete = read_json(self.folder / "complete.json", error=BankError)
+        self.sha256: str = complete["sha256"]
+        self._files: dict[int, Any] = {}
+        self._spectra: OrderedDict[tuple[int, int], NDArray[np.complex64]] = OrderedDict()
+        self._spectra_bytes = 0
+
+    @cached_property
+    def rows(self) -> list[RirRow]:
+        """All rows, ordered by index."""
+        names = {f.name for f in fields(RirRow)}
+        rows = []
+        for shard in range(self.settings.num_shards):
+            for row in read_json(self.folder / f"shard-{shard:05d}.json", error=BankError):
+                values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+                if set(values) != names:
+                    raise BankError(f"{self.folder}/shard-{shard:05d}.json: row with keys {sorted(values)}")
+                rows.append(RirRow(**values))
+        return sorted(rows, key=lambda r: r.index)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """What a scene record writes down to find this bank again."""
+        return {"version": BANK_VERSION, "name": self.folder.name, "sha256": self.sha256}
+
+    def rir(self, index: int) -> NDArray[np.float32]:
+        """The impulse response `(channels, time)`."""
+        if not 0 <= index < len(self.rows):
+            raise BankError(f"response {index} is not in {self.folder}: it holds {len(self.rows)}")
+        shard = self.rows[index].shard
+        if shard not in self._files:
+            self._files[shard] = safe_open(self.folder / f"shard-{shard:05d}.safetensors", framework="numpy")
+        return self._files[shard].get_tensor(f"{index:06d}")
+
+    def spectrum(self, index: int, length: int) -> NDArray[np.complex64]:
+        """The response's real FFT of `length` samples, `(channels, length // 2 + 1)`; the latest ones are kept."""
+        key = (index, length)
+        if key in self._spectra:
+            self._spectra.move_to_end(key)
+            return self._spectra[key]
+        spectrum = rfft(self.rir(index), length, axis=-1)
+        self._spectra[key] = spectrum
+        self._spectra_bytes += spectrum.nbytes
+        while self._spectra_bytes > SPECTRA_CACHE_BYTES:
+            self._spectra_bytes -= self._spectra.popitem(last=False)[1].nbytes
+        return spectrum
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker process opens the files and computes spectra for itself.
+        return {**self.__dict__, "_files": {}, "_spectra": OrderedDict(), "_spectra_bytes": 0}
+
+
+def settings_digest(settings: BankSettings) -> str:
+    """A short name for settings, for folders that hold more than one bank."""
+    return hashlib.sha256(json.dumps(_head(settings), sort_keys=True).encode()).hexdigest()[:12]

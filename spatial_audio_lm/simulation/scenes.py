@@ -1,0 +1,101 @@
+"""A `SceneRecord` to sound: dry clips, convolved with the bank's responses by FFT, plus noise at its level.
+
+The same record gives the same bits on the same machine and library versions: every random number comes from a seed in
+the record, and sums are always made in one order.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+
+from spatial_audio_lm.errors import RecordError
+from spatial_audio_lm.signal.spatial_audio import SpatialAudio
+from spatial_audio_lm.simulation.clips import ClipStore
+from spatial_audio_lm.simulation.records import NoiseRow, SceneRecord, SceneSource
+from spatial_audio_lm.simulation.rir_bank import RirBank
+from spatial_audio_lm.simulation.rooms import BAND_CENTRES_HZ
+
+Samples = NDArray[np.float32]
+
+
+def render_scene(record: SceneRecord, bank: RirBank, clips: ClipStore) -> SpatialAudio:
+    """The sound of a scene.
+
+    Args:
+        record: what to render.
+        bank: the bank the record names (checked by its digest).
+        clips: gives the dry clips at the record's sample rate.
+
+    Returns:
+        `SpatialAudio` with `(channels, duration_s * sample_rate)` samples in the receiver's format.
+
+    Raises:
+        RecordError: another bank, another sample rate, or a clip that has changed.
+    """
+    if record.bank.sha256 != bank.sha256:
+        raise RecordError(
+            f"scene {record.scene_id} was made with the bank {record.bank.name} ({record.bank.sha256[:12]}), "
+            f"this one is {bank.folder.name} ({bank.sha256[:12]})"
+        )
+    for name, rate in (("bank", bank.settings.sample_rate), ("clip store", clips.sample_rate)):
+        if rate != record.sample_rate:
+            raise RecordError(f"scene {record.scene_id} has {record.sample_rate} Hz, the {name} has {rate} Hz")
+    length = round(record.duration_s * record.sample_rate)
+    mixture = render_sources(record.sources, length, bank, clips)
+    signal_energy = float(np.square(mixture, dtype=np.float64).sum())
+    for row in record.noise:
+        noise = _noise(row, mixture.shape, bank, clips)
+        noise_energy = float(np.square(noise, dtype=np.float64).sum())
+        if signal_energy > 0 and noise_energy > 0:
+            mixture = mixture + noise * np.float32(np.sqrt(signal_energy / noise_energy) * 10 ** (-row.snr_db / 20))
+    if record.peak is not None and (largest := float(np.abs(mixture).max())) > 0:
+        mixture = mixture * np.float32(record.peak / largest)
+    return SpatialAudio.from_array(torch.from_numpy(mixture), record.sample_rate, format=record.receiver.format)
+
+
+def render_sources(sources: tuple[SceneSource, ...], length: int, bank: RirBank, clips: ClipStore) -> Samples:
+    """Sources convolved with their responses and summed, `(channels, length)`: one inverse FFT for all of them."""
+    longest = max(bank.rir(s.rir_index).shape[-1] for s in sources)
+    padded = next_fast_len(length + longest - 1, real=True)
+    total: NDArray[np.complex64] | None = None
+    for source in sources:
+        spectrum = rfft(dry_signal(source, length, clips), padded)
+        if source.equalizer_db:
+            spectrum *= _equalizer(source.equalizer_db, padded, clips.sample_rate)
+        wet = bank.spectrum(source.rir_index, padded) * spectrum
+        total = wet if total is None else total + wet
+    return irfft(total, padded, axis=-1)[:, :length]
+
+
+def dry_signal(source: SceneSource, length: int, clips: ClipStore) -> Samples:
+    """What the source plays, `(length,)`, before the room."""
+    signal = np.zeros(length, dtype=np.float32)
+    for event in source.events:
+        start = round(event.onset_s * clips.sample_rate)
+        samples = clips.samples(event.clip)[: max(0, length - start)]
+        signal[start : start + len(samples)] += samples * np.float32(10 ** ((event.gain_db + source.gain_db) / 20))
+    return signal
+
+
+def _equalizer(gains_db: tuple[float, ...], padded: int, sample_rate: int) -> Samples:
+    if len(gains_db) != len(BAND_CENTRES_HZ):
+        raise RecordError(f"an equalizer has {len(BAND_CENTRES_HZ)} gains (at {BAND_CENTRES_HZ} Hz), got {len(gains_db)}")
+    octave = np.log2(np.maximum(rfftfreq(padded, 1 / sample_rate), 1.0))
+    return (10 ** (np.interp(octave, np.log2(BAND_CENTRES_HZ), gains_db) / 20)).astype(np.float32)
+
+
+def _noise(row: NoiseRow, shape: tuple[int, ...], bank: RirBank, clips: ClipStore) -> Samples:
+    if row.kind == "placed":
+        if not row.sources:
+            raise RecordError("placed noise needs sources")
+        return render_sources(row.sources, shape[-1], bank, clips)
+    noise = np.random.default_rng(row.seed).standard_normal(shape, dtype=np.float32)
+    if row.color == "pink":
+        padded = next_fast_len(shape[-1], real=True)
+        frequency = np.maximum(rfftfreq(padded, 1 / clips.sample_rate), 20.0)
+        noise = irfft(rfft(noise, padded, axis=-1) / np.sqrt(frequency).astype(np.float32), padded, axis=-1)
+        noise = noise[:, : shape[-1]]
+    if row.kind == "isotropic" and shape[0] == 4:
+        noise[1:] *= np.float32(np.sqrt(1 / 3))  # SN3D dipoles of an isotropic field
+    return noise
