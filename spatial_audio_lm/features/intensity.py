@@ -1,0 +1,118 @@
+"""Intensity vectors: the direction and the diffuseness of a first-order ambisonic recording, bin by bin.
+
+With the STFT of the four channels W, Y, Z, X (AmbiX: ACN order, SN3D) the complex intensity of a bin is
+conj(W) · (X, Y, Z). Its real part, the *active* intensity, points to where the sound comes from; its imaginary part, the
+*reactive* intensity, is what stands still, and grows with interference and reverberation. All vectors here are in
+house order: x front, y left, z up.
+
+Channels of the feature, chosen and ordered by name:
+
+| name | channels | what |
+|---|---|---|
+| `active`, `reactive` | 3 each | intensity divided by the mean energy ½(|W|² + |X|² + |Y|² + |Z|²) of its band: (direction, length 1) for one plane wave, shorter the more diffuse the field |
+| `unit_active`, `unit_reactive` | 3 each | each bin's vector scaled to length 1 by itself, then averaged over the band: every bin has one vote, which makes the better parameter-free estimate of direction |
+| `log_energy` | 1 | that mean energy in level-free decibels |
+
+Bands are mel bands, or single bins if no filters are given (then the average is over one bin). No channel depends on
+the recording's gain. Source: ELSA (Devnani et al., 2024), eq. 2 and appendix A.3, for the unit-norm vectors on linear
+bins; Perotin et al. (2018) for the division by energy.
+"""  # noqa: E501
+
+import torch
+from torch import Tensor
+
+from spatial_audio_lm.errors import ConfigError
+from spatial_audio_lm.features.log_mel import level_free_decibels
+
+SPATIAL_CHANNELS = {"active": 3, "reactive": 3, "unit_active": 3, "unit_reactive": 3, "log_energy": 1}
+
+
+def count_spatial_channels(names: tuple[str, ...] | list[str]) -> int:
+    """Number of feature channels of a list of names.
+
+    Raises:
+        ConfigError: an unknown name, a name twice, or no name at all.
+    """
+    unknown = [name for name in names if name not in SPATIAL_CHANNELS]
+    if unknown or not names or len(set(names)) != len(names):
+        raise ConfigError(
+            f"spatial_channels is {list(names)}; expected one or more different names of {list(SPATIAL_CHANNELS)}"
+        )
+    return sum(SPATIAL_CHANNELS[name] for name in names)
+
+
+def intensity_features(
+    spectrum: Tensor,
+    channels: tuple[str, ...] | list[str],
+    filters: Tensor | None = None,
+    dynamic_range_db: float = 80.0,
+) -> Tensor:
+    """Spatial features of a batch of FOA spectra.
+
+    Args:
+        spectrum: complex STFT of W, Y, Z, X, `(batch, 4, freqs, frames)`.
+        channels: names of the table above, in the order wanted.
+        filters: mel filters `(freqs, bands)`, or None for the linear bins themselves.
+        dynamic_range_db: bins (bands) that lie further than this below the clip's mean energy fade to zero instead of
+            showing the direction of rounding noise.
+
+    Returns:
+        `(batch, channels, frames, bands)`, real.
+    """
+    count_spatial_channels(channels)
+    # Bands with the same weights for numerator and denominator; frames before bands, as all spectrograms here.
+    real, imag = spectrum.real.transpose(-1, -2), spectrum.imag.transpose(-1, -2)
+    omni_real, omni_imag = real[:, :1], imag[:, :1]
+    house_order = [3, 1, 2]  # X, Y, Z out of W, Y, Z, X
+    dipole_real, dipole_imag = real[:, house_order], imag[:, house_order]
+    floor = 10.0 ** (-dynamic_range_db / 10.0)
+    weights = None if filters is None else filters.to(real)
+
+    energy = 0.5 * (real.square() + imag.square()).sum(1, keepdim=True)
+    tiny = torch.finfo(energy.dtype).tiny
+    clip_energy = energy.mean(dim=(-2, -1), keepdim=True)
+    band_energy = energy if weights is None else energy @ weights
+    band_floor = floor * band_energy.mean(dim=(-2, -1), keepdim=True) + tiny
+
+    vectors: dict[str, Tensor] = {}
+    if "active" in channels or "unit_active" in channels:
+        vectors["active"] = omni_real * dipole_real + omni_imag * dipole_imag
+    if "reactive" in channels or "unit_reactive" in channels:
+        vectors["reactive"] = omni_real * dipole_imag - omni_imag * dipole_real
+
+    parts = []
+    for name in channels:
+        if name == "log_energy":
+            parts.append(level_free_decibels(band_energy[:, 0], dynamic_range_db)[:, None])
+        elif name.startswith("unit_"):
+            vector = vectors[name.removeprefix("unit_")]
+            length = vector.square().sum(1, keepdim=True).sqrt()
+            unit = vector / (length + floor * clip_energy + tiny)
+            parts.append(unit if weights is None else unit @ (weights / weights.sum(0).clamp(min=tiny)))
+        else:
+            vector = vectors[name]
+            parts.append((vector if weights is None else vector @ weights) / (band_energy + band_floor))
+    return torch.cat(parts, dim=1)
+
+
+def turn_intensity(features: Tensor, channels: tuple[str, ...] | list[str], matrix: Tensor) -> Tensor:
+    """Features of the rotated or mirrored recording, from the features of the recording.
+
+    Intensity is linear in the dipoles and the energy does not change when the field is turned, so turning the vectors
+    of the features is exactly the same as turning the four channels before the STFT, and far cheaper.
+
+    Args:
+        features: `(batch, channels, frames, bands)` of `intensity_features`.
+        channels: the names these features were made with.
+        matrix: orthogonal matrices on (x, y, z) column vectors, `(batch, 3, 3)` or `(3, 3)`.
+
+    Returns:
+        New features, `(batch, channels, frames, bands)`.
+    """
+    matrix = matrix.to(features).expand(features.shape[0], 3, 3)
+    parts = torch.split(features, [SPATIAL_CHANNELS[name] for name in channels], dim=1)
+    turned = [
+        part if name == "log_energy" else torch.einsum("bij,bjtf->bitf", matrix, part)
+        for name, part in zip(channels, parts, strict=True)
+    ]
+    return torch.cat(turned, dim=1)
