@@ -39,7 +39,7 @@ LAZY_ONLY = {("models/checkpoints", "models/elsa"), ("models/checkpoints", "mode
 HOME_OF: dict[str, tuple[str, ...]] = {
     "pyroomacoustics": ("simulation/rirs.py",),
     "llama_cpp": ("captions/rewriting.py",),
-    "soundfile": ("signal/spatial_audio.py", "signal/riff.py"),
+    "soundfile": ("signal/sound_files.py", "signal/spatial_audio.py"),
     "matplotlib": ("viz/",),
     "torchaudio": (),  # its wheel fails beside a CPU torch and takes transformers down with it
 }
@@ -235,7 +235,7 @@ PLANTED = [  # (file, its text, what the complaint says)
     ("simulation/rooms.py", "def f():\n    import pyroomacoustics\n", "only in simulation/rirs.py"),
     ("captions/extra.py", "def f():\n    from llama_cpp import Llama\n", "only in captions/rewriting.py"),
     ("captions/rewriting.py", "import llama_cpp\n", "llama_cpp is optional"),
-    ("data/extra.py", "import soundfile as sf\n", "only in signal/spatial_audio.py"),
+    ("data/extra.py", "import soundfile as sf\n", "only in signal/sound_files.py"),
     ("pipelines/extra.py", "from matplotlib import pyplot\n", "only in viz/"),
     ("features/extra.py", "def f():\n    import torchaudio\n", "in no file"),
     ("hub/extra.py", "import gradio\n", "gradio is optional"),
