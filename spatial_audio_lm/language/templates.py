@@ -6,6 +6,7 @@ The sentence shapes stand in `spatial_audio_lm.language.shapes`, the phrases in 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -191,7 +192,7 @@ def _place(words: list[str], origin: bool, draw: Draw) -> str:
     order = _shuffled(words, draw)
     text = _pick(PLACE_WORDINGS[order[0]].origin if origin else PLACE_WORDINGS[order[0]].place, draw)
     loose = text in LOOSE_PHRASES
-    for previous, word in zip(order, order[1:], strict=False):
+    for previous, word in itertools.pairwise(order):
         # "far away on the left" needs no comma; "on the left far away" does
         tight = not loose and word in ATTRIBUTE_WORDS["direction"] and previous not in ATTRIBUTE_WORDS["direction"]
         separator = " " if tight and draw() < _TIGHT_RATE else ", "
