@@ -1,1 +1,75 @@
-"""A recording that knows where its sounds are goes in; words about what is where come out."""
+"""A recording that knows where its sounds are goes in; words about what is where come out.
+
+    >>> import spatial_audio_lm
+    >>> from transformers import pipeline
+    >>> ask = pipeline("zero-shot-spatial-audio-classification")
+    >>> ask("clip.wav", candidate_labels=["a dog barking from the left", "rain from behind"])
+
+Importing the package is light: public names are loaded at their first use, and the models and pipelines enter
+transformers' Auto classes and ``pipeline`` when transformers itself is imported, before or after.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from spatial_audio_lm.pipelines.registration import register_when_transformers_is_imported
+
+__version__ = "0.1.0"
+
+_PUBLIC_NAMES = {
+    "SpatialAudio": "spatial_audio_lm.signal.spatial_audio",
+    "audio_info": "spatial_audio_lm.signal.spatial_audio",
+    "SpatialAudioError": "spatial_audio_lm.errors",
+    "SceneRecord": "spatial_audio_lm.simulation.scenes",
+    "render_scene": "spatial_audio_lm.simulation.scenes",
+    "ElsaConfig": "spatial_audio_lm.models.elsa.configuration_elsa",
+    "ElsaSpatialConfig": "spatial_audio_lm.models.elsa.configuration_elsa",
+    "ElsaFeatureExtractor": "spatial_audio_lm.models.elsa.feature_extraction_elsa",
+    "ElsaProcessor": "spatial_audio_lm.models.elsa.processing_elsa",
+    "ElsaModel": "spatial_audio_lm.models.elsa.modeling_elsa",
+    "ElsaSpatialModel": "spatial_audio_lm.models.elsa.modeling_elsa",
+    "ElsaSpatialModelForRegression": "spatial_audio_lm.models.elsa.modeling_elsa",
+    "SpatialQuery": "spatial_audio_lm.pipelines.querying",
+    "QueryResult": "spatial_audio_lm.pipelines.querying",
+    "ZeroShotSpatialAudioClassificationPipeline": "spatial_audio_lm.pipelines.zero_shot",
+    "packaged": "spatial_audio_lm.models.checkpoints",
+}
+
+if TYPE_CHECKING:
+    from spatial_audio_lm.errors import SpatialAudioError as SpatialAudioError
+    from spatial_audio_lm.models.checkpoints import packaged as packaged
+    from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig as ElsaConfig
+    from spatial_audio_lm.models.elsa.configuration_elsa import ElsaSpatialConfig as ElsaSpatialConfig
+    from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor as ElsaFeatureExtractor
+    from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel as ElsaModel
+    from spatial_audio_lm.models.elsa.modeling_elsa import ElsaSpatialModel as ElsaSpatialModel
+    from spatial_audio_lm.models.elsa.modeling_elsa import (
+        ElsaSpatialModelForRegression as ElsaSpatialModelForRegression,
+    )
+    from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor as ElsaProcessor
+    from spatial_audio_lm.pipelines.querying import QueryResult as QueryResult
+    from spatial_audio_lm.pipelines.querying import SpatialQuery as SpatialQuery
+    from spatial_audio_lm.pipelines.zero_shot import (
+        ZeroShotSpatialAudioClassificationPipeline as ZeroShotSpatialAudioClassificationPipeline,
+    )
+    from spatial_audio_lm.signal.spatial_audio import SpatialAudio as SpatialAudio
+    from spatial_audio_lm.signal.spatial_audio import audio_info as audio_info
+    from spatial_audio_lm.simulation.scenes import SceneRecord as SceneRecord
+    from spatial_audio_lm.simulation.scenes import render_scene as render_scene
+
+__all__ = list(_PUBLIC_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC_NAMES[name]), name)
+    globals()[name] = value  # the next access does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC_NAMES})
+
+
+register_when_transformers_is_imported()

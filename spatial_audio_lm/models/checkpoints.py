@@ -1,0 +1,105 @@
+"""What can be loaded: the checkpoints inside this package, and the published ones that a converter here can read.
+
+A packaged checkpoint is a folder for ``from_pretrained``, complete in itself. A published one is downloaded by its
+owner's terms and brought into our layout by ``spatial-audio-lm convert``.
+"""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from spatial_audio_lm.errors import CheckpointError
+
+PACKAGED_FOLDER = Path(__file__).parent / "packaged"
+DEFAULT_QUERY_MODEL = "elsa-tiny"
+
+
+@dataclass(frozen=True)
+class PublishedCheckpoint:
+    """Weights that others published.
+
+    Attributes:
+        name: Short name, as ``spatial-audio-lm models`` lists it.
+        hub_id: Repository on the Hugging Face Hub.
+        file: File in that repository, or None where the whole folder is the checkpoint.
+        layout: How its keys are named, in the words of the converter.
+        converter: System name that ``spatial-audio-lm convert`` takes.
+        license: Terms of the weights, as their publisher states them.
+        description: What it is, in one line.
+    """
+
+    name: str
+    hub_id: str
+    file: str | None
+    layout: str
+    converter: str
+    license: str
+    description: str
+
+
+PUBLISHED: tuple[PublishedCheckpoint, ...] = (
+    PublishedCheckpoint(
+        name="clap-htsat-unfused",
+        hub_id="laion/clap-htsat-unfused",
+        file=None,
+        layout="transformers",
+        converter="elsa",
+        license="apache-2.0",
+        description="CLAP (HTS-AT and RoBERTa): the towers that full-size ELSA starts from",
+    ),
+    PublishedCheckpoint(
+        name="laion-clap-630k-audioset",
+        hub_id="lukewys/laion_clap",
+        file="630k-audioset-best.pt",
+        layout="laion",
+        converter="elsa",
+        license="cc0-1.0 (as the code repository LAION-AI/CLAP states it)",
+        description="The same CLAP in the layout of LAION's own code (unfused, clips up to 10 s)",
+    ),
+)
+
+
+def packaged_names() -> list[str]:
+    """Names of the checkpoints that ship inside the package, sorted."""
+    if not PACKAGED_FOLDER.is_dir():
+        return []
+    return sorted(path.parent.name for path in PACKAGED_FOLDER.glob("*/config.json"))
+
+
+def packaged(name: str) -> Path:
+    """The folder of a checkpoint that ships inside the package, for ``from_pretrained``.
+
+    Args:
+        name: For example ``"elsa-tiny"``.
+
+    Raises:
+        CheckpointError: No checkpoint of that name is packaged; the message lists those that are.
+
+    Example:
+        >>> from spatial_audio_lm import ElsaModel, packaged
+        >>> model = ElsaModel.from_pretrained(packaged("elsa-tiny"))
+    """
+    names = packaged_names()
+    if name in names:
+        return PACKAGED_FOLDER / name
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise CheckpointError(f"no packaged checkpoint {name!r}: {hint}there are: {', '.join(names) or 'none'}")
+
+
+def checkpoint_folder(name_or_path: str | Path) -> Path:
+    """The folder of a packaged name or of a local path: what every ``--model`` option takes.
+
+    Raises:
+        CheckpointError: Neither a packaged name nor a folder with a ``config.json``.
+    """
+    if str(name_or_path) in packaged_names():
+        return PACKAGED_FOLDER / str(name_or_path)
+    path = Path(name_or_path)
+    if (path / "config.json").is_file():
+        return path
+    what = "has no config.json" if path.is_dir() else "is no folder"
+    raise CheckpointError(
+        f"model {str(name_or_path)!r} {what}: give a folder written by save_pretrained, or a packaged name "
+        f"({', '.join(packaged_names()) or 'none'})"
+    )

@@ -1,0 +1,111 @@
+"""Makes transformers know this package's models and pipelines, without importing transformers before anyone needs it.
+
+``import spatial_audio_lm`` takes milliseconds, and works where transformers does not (``spatial-audio-lm doctor`` must
+be able to say why). So what has to be entered into transformers' tables is entered at the moment those tables exist:
+an import hook counts how deep the running import is, and once the outermost import of a transformers module (or of
+one of ours) has finished, the tables that are there by then are filled. Never in the middle: our model files import
+transformers' and would meet half-made modules.
+"""
+
+import functools
+import importlib.abc
+import importlib.machinery
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from spatial_audio_lm.models.checkpoints import DEFAULT_QUERY_MODEL, PACKAGED_FOLDER
+
+_WATCHED = ("transformers.", "spatial_audio_lm.")
+_AUTO_MODULES = tuple(
+    f"transformers.models.auto.{name}_auto"
+    for name in ("configuration", "modeling", "feature_extraction", "processing")
+)
+_PIPELINES_MODULE = "transformers.pipelines"
+
+
+def register_auto_classes() -> None:
+    """Enters the models into AutoConfig, AutoModel, AutoFeatureExtractor and AutoProcessor."""
+    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoProcessor
+
+    from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig
+    from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor
+    from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
+    from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
+
+    AutoConfig.register(ElsaConfig.model_type, ElsaConfig, exist_ok=True)
+    AutoModel.register(ElsaConfig, ElsaModel, exist_ok=True)
+    AutoFeatureExtractor.register(ElsaConfig, ElsaFeatureExtractor, exist_ok=True)
+    AutoProcessor.register(ElsaConfig, ElsaProcessor, exist_ok=True)
+
+
+def register_pipelines() -> None:
+    """Enters the pipelines into ``transformers.pipeline``.
+
+    The entry is written as transformers writes its own: the class by name, imported at its first use.
+    ``PIPELINE_REGISTRY.register_pipeline`` would mark the class as code that travels with a checkpoint, and a folder
+    saved by the pipeline could then be loaded only with ``trust_remote_code``.
+    """
+    from transformers import AutoModel
+    from transformers.pipelines import PIPELINE_REGISTRY
+
+    PIPELINE_REGISTRY.supported_tasks["zero-shot-spatial-audio-classification"] = {
+        "impl": "spatial_audio_lm.pipelines.zero_shot.ZeroShotSpatialAudioClassificationPipeline",
+        "pt": (AutoModel,),
+        "default": {"model": (str(PACKAGED_FOLDER / DEFAULT_QUERY_MODEL), None)},
+        "type": "multimodal",
+    }
+
+
+class _RegistrationHook(importlib.abc.MetaPathFinder):
+    """Finds modules as the interpreter does, and notices when the outermost import has finished."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[tuple[str, ...], Callable[[], None]]] = [
+            (_AUTO_MODULES, register_auto_classes),
+            ((_PIPELINES_MODULE,), register_pipelines),
+        ]
+        self.depth = threading.local()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if not fullname.startswith(_WATCHED):
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
+            # On the instance: the loader keeps its class, so that sources, resources and tracebacks stay as they are.
+            spec.loader.exec_module = functools.partial(self._execute, spec.loader.exec_module)  # type: ignore[method-assign]
+        return spec
+
+    def _execute(self, execute: Callable[[ModuleType], Any], module: ModuleType) -> None:
+        self.depth.value = getattr(self.depth, "value", 0) + 1
+        try:
+            execute(module)
+        finally:
+            self.depth.value -= 1
+        if self.depth.value == 0:
+            self.run_due_steps()
+
+    def run_due_steps(self) -> None:
+        """Runs, once each, the registrations whose tables have been imported."""
+        for step in [step for step in self.steps if any(name in sys.modules for name in step[0])]:
+            if step not in self.steps:  # done meanwhile: a registration imports modules too, and comes by here
+                continue
+            self.steps.remove(step)
+            try:
+                step[1]()
+            except BaseException:
+                self.steps.append(step)  # the import that failed is reported; the next one tries again
+                raise
+        if not self.steps and self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+
+def register_when_transformers_is_imported() -> None:
+    """Installs the hook; called once by the package. Tables that exist already are filled at once."""
+    hook = _RegistrationHook()
+    sys.meta_path.insert(0, hook)
+    hook.run_due_steps()
