@@ -20,7 +20,8 @@ $(BIN)/python:
 
 # The stamp is older than pyproject.toml after any change of dependencies, and only then is pip run again.
 $(STAMP): pyproject.toml constraints/cpu.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e ".[dev]"
+	@echo "Installing into $(VENV): a few minutes the first time ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e ".[dev]"
 	@touch $(STAMP)
 
 install: $(STAMP)  ## Make .venv and install the package into it, with the tools for development

@@ -1,0 +1,49 @@
+"""The data cards: a header that the Hub reads, and statements about the data that are true of the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+from huggingface_hub import DatasetCard
+
+from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
+from spatial_audio_lm.simulation.sounds import SOUND_KINDS
+
+CARDS = sorted((Path(__file__).parents[1] / "data_cards").glob("*.md"))
+# The Hub's own words for these fields.
+SIZES = {"n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M"}
+LICENSES = {"apache-2.0", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-4.0", "mit", "other"}
+TASKS = {"audio-classification", "zero-shot-classification", "audio-to-audio", "text-to-audio"}
+CREATORS = {"expert-generated", "machine-generated", "crowdsourced", "found", "no-annotation"}
+HEADINGS = ["Composition", "Spatial annotation", "Splits", "Licences", "Known flaws", "Source"]
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_header_is_one_the_hub_reads(path: Path) -> None:
+    header = DatasetCard(path.read_text(encoding="utf-8")).data.to_dict()
+    assert header["pretty_name"]
+    assert header["license"] in LICENSES
+    assert set(header["size_categories"]) <= SIZES
+    assert set(header["task_categories"]) <= TASKS
+    assert set(header["annotations_creators"]) <= CREATORS
+    assert header["source_datasets"]
+    assert header["tags"]
+    assert all({"config_name", "data_files"} <= config.keys() for config in header.get("configs", []))
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_every_card_answers_the_same_questions(path: Path) -> None:
+    assert re.findall(r"^## (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE) == HEADINGS
+
+
+def test_esc10_card_names_the_classes_of_the_vocabulary() -> None:
+    text = (CARDS[0].parent / "esc10.md").read_text(encoding="utf-8")
+    named = re.search(r"Classes:\s+(.*?)\.\n", text, flags=re.DOTALL)
+    assert named is not None
+    expected = [sound.id for sound in SOUND_CLASSES if sound.source == "esc10"]
+    assert re.findall(r"`(\w+)`", named[1]) == expected
+
+
+def test_procedural_sounds_card_has_a_row_for_every_kind() -> None:
+    text = (CARDS[0].parent / "procedural_sounds.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == tuple(SOUND_KINDS)
