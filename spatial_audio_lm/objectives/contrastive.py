@@ -55,8 +55,8 @@ def contrastive_loss(
             if negatives.shape != logits.shape or negatives.dtype != torch.bool:
                 raise DataError(
                     f"negatives is {negatives.dtype} {tuple(negatives.shape)}, expected torch.bool "
-                    f"{tuple(logits.shape)}: the pairs of the whole batch (over several processes, build it from labels "
-                    "gathered with objectives.processes.gather_rows)"
+                    f"{tuple(logits.shape)}: the pairs of the whole batch (over several processes, build it from "
+                    "labels gathered with objectives.processes.gather_rows)"
                 )
             positives = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
             logits = logits.masked_fill(~(negatives.to(logits.device) | positives), -torch.inf)

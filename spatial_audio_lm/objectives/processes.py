@@ -30,7 +30,7 @@ def gather_with_gradient(local: Tensor) -> Tensor:
 def gather_rows(local: Tensor) -> Tensor:
     """`gather_with_gradient` for labels and codes (any dtype, no gradient).
 
-    A recipe calls it on what its matrix of negatives is made from, so that every process builds that of the whole batch.
+    A recipe calls it on what its matrix of negatives is made from, so that every process builds the whole one.
     """
     if not several_processes():
         return local

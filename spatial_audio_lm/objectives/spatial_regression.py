@@ -61,8 +61,8 @@ def direction_loss(
         azimuth_deg: `(batch,)`, 0 = front, positive = left; anything (NaN too) where masked.
         elevation_deg: `(batch,)`, positive = up.
         mask: bool `(batch,)`, True = the item has a direction.
-        representation: "angles" is the mean of 1 - cos(error) of azimuth and elevation apart, as the paper's text reads;
-            it counts an azimuth error near the pole as much as one at the horizon, which the vector does not.
+        representation: "angles" is the mean of 1 - cos(error) of azimuth and elevation apart, as the paper's text
+            reads; it counts an azimuth error near the pole as much as one at the horizon, which the vector does not.
         gather: count the labelled items over all processes.
 
     Returns:

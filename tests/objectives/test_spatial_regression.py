@@ -1,4 +1,4 @@
-"""Direction, distance and confidence losses: hand-computed values, unlabelled items, the von Mises-Fisher distribution."""
+"""Direction, distance and confidence losses: values by hand, unlabelled items, the von Mises-Fisher distribution."""
 
 import math
 from pathlib import Path
