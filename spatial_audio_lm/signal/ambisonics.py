@@ -15,6 +15,7 @@ import torch
 
 from spatial_audio_lm.errors import ChannelError, FormatError
 from spatial_audio_lm.signal.conventions import unit_vector
+from spatial_audio_lm.signal.stft import stft
 
 FOA_CONVENTIONS = ("ambix", "n3d", "fuma")
 
@@ -23,6 +24,11 @@ _MIRRORED_CHANNEL = {"left_right": 1, "up_down": 2, "front_back": 3}
 
 # What |I| / W^2 is for one plane wave: the dipoles' gain over W's.
 _PLANE_WAVE_RATIO = {"ambix": 1.0, "fuma": math.sqrt(2.0), "n3d": math.sqrt(3.0)}
+# Above this the dipoles are too strong for AmbiX: half-way to FuMa (1.19), and a margin of 0.4 dB more, since the
+# calibration of real microphones is not better. Above the second, N3D is nearer than FuMa (on a logarithmic scale).
+_SUSPICIOUS_RATIO = 1.25
+_N3D_RATIO = math.sqrt(_PLANE_WAVE_RATIO["fuma"] * _PLANE_WAVE_RATIO["n3d"])
+_COHERENT_ENERGY_SHARE = 0.05
 
 
 def encode_foa(signal: torch.Tensor, azimuth_deg: Any, elevation_deg: Any) -> torch.Tensor:
@@ -137,6 +143,79 @@ def convert_foa(foa: torch.Tensor, source: str, target: str) -> torch.Tensor:
     order, gains = _to_ambix(target)
     inverse = [order.index(channel) for channel in range(4)]
     return (ambix / gains.to(ambix)[:, None])[..., inverse, :]
+
+
+def intensity_to_energy(foa: torch.Tensor, sample_rate: int) -> float | None:
+    """|I| / W^2 where a single wave prevails: about 1 for AmbiX, 1.41 for FuMa, 1.73 for N3D.
+
+    The intensity I = Re(conj(W) (X, Y, Z)) of one plane wave has the length g W^2, g being the gain of the dipoles
+    over W. Reverberation and several sources at once shorten it, so it is taken from those 5 % of the energy that are
+    most like one plane wave: tiles of a few bins and frames in which |I|^2 comes closest to W^2 (X^2 + Y^2 + Z^2).
+    The length is the same for every order of the dipoles: the order of the channels cannot be told from it.
+
+    Args:
+        foa: ``(4, time)``.
+        sample_rate: In Hz.
+
+    Returns:
+        The ratio, or ``None`` where W is silent.
+    """
+    pressure, dipoles, intensity = _tiles(foa, sample_rate)
+    product = (pressure * dipoles).sqrt()
+    if not product.sum() > 0:
+        return None if not pressure.sum() > 0 else 0.0
+    coherence = intensity / product.clamp(min=torch.finfo(product.dtype).tiny)
+    order = coherence.argsort(descending=True)
+    share = product[order].cumsum(0) / product.sum()
+    best = order[: int((share < _COHERENT_ENERGY_SHARE).sum()) + 1]
+    return float(intensity[best].sum() / pressure[best].sum())
+
+
+def suspected_format(foa: torch.Tensor, sample_rate: int) -> str | None:
+    """Tells first-order ambisonics that is declared as AmbiX but has the gains of FuMa or N3D.
+
+    Two numbers must agree. The ratio of energies, sqrt((X^2 + Y^2 + Z^2) / W^2), is 1 for AmbiX in every far field,
+    be it one wave or many from everywhere (1.41 for FuMa, 1.73 for N3D), but the microphones' own noise raises it.
+    :func:`intensity_to_energy` is blind to such noise, but reverberation lowers it. Very soft, noisy or short
+    recordings pass unnoticed: no warning is no proof.
+
+    Args:
+        foa: ``(4, time)``, read as AmbiX.
+        sample_rate: In Hz.
+
+    Returns:
+        ``"fuma"`` or ``"n3d"`` if it looks so, otherwise ``None``.
+    """
+    pressure, dipoles, _ = _tiles(foa, sample_rate)
+    if not pressure.sum() > 0 or all(is_copy(foa[0], dipole) for dipole in foa[1:]):
+        return None  # four copies of a mono signal have the gains of N3D, and are none
+    ratio = float((dipoles.sum() / pressure.sum()).sqrt())
+    coherent_ratio = intensity_to_energy(foa, sample_rate)
+    if ratio < _SUSPICIOUS_RATIO or coherent_ratio is None or coherent_ratio < 1.0:
+        return None
+    return "n3d" if ratio > _N3D_RATIO else "fuma"
+
+
+def is_copy(signal: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two signals ``(time,)`` are the same but for rounding, dither and coding: they differ by under -40 dB."""
+    return bool((signal - other).square().sum() <= 1e-4 * signal.square().sum())
+
+
+def _tiles(foa: torch.Tensor, sample_rate: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """W^2, X^2 + Y^2 + Z^2 and |I| of tiles of 4 bins x 4 frames, 200 Hz to 4 kHz: ``(tiles,)`` each.
+
+    Below that band microphones are noisy and rooms have few modes, above it their capsules stop to be coincident.
+    """
+    _require_four(foa)
+    n_fft = 2 ** round(math.log2(0.032 * sample_rate))
+    if foa.shape[-1] < 4 * n_fft:
+        foa = torch.nn.functional.pad(foa, (0, 4 * n_fft - foa.shape[-1]))
+    lowest, highest = (math.ceil(hz * n_fft / sample_rate) for hz in (200.0, min(4000.0, 0.45 * sample_rate)))
+    spectra = stft(foa, n_fft, n_fft // 2)[:, lowest:highest]
+    w, xyz = spectra[0], spectra[1:]
+    maps = torch.cat([w.abs().square()[None], xyz.abs().square().sum(0, keepdim=True), (w.conj() * xyz).real])
+    maps = torch.nn.functional.avg_pool2d(maps, 4).flatten(1)
+    return maps[0], maps[1], torch.linalg.vector_norm(maps[2:], dim=0)
 
 
 def _to_ambix(convention: str) -> tuple[list[int], torch.Tensor]:

@@ -37,32 +37,34 @@ def resample(waveform: torch.Tensor, from_rate: int, to_rate: int) -> torch.Tens
     Raises:
         SampleRateError: A rate is no positive whole number within the limits.
     """
-    for rate in (from_rate, to_rate):
-        require_sample_rate(rate)
+    from_rate, to_rate = require_sample_rate(from_rate), require_sample_rate(to_rate)
     if from_rate == to_rate:
         return waveform
-    shared = math.gcd(int(from_rate), int(to_rate))
-    up, down = int(to_rate) // shared, int(from_rate) // shared
+    shared = math.gcd(from_rate, to_rate)
+    up, down = to_rate // shared, from_rate // shared
     samples = waveform.detach().cpu().numpy()
     kernel = _low_pass(max(up, down)).astype(samples.dtype)
     result = scipy.signal.resample_poly(samples, up, down, axis=-1, window=kernel)
     return torch.from_numpy(np.ascontiguousarray(result)).to(waveform.device)
 
 
-def require_sample_rate(rate: object) -> None:
-    """Raises :class:`SampleRateError` unless ``rate`` is a whole number of Hz within the package's limits."""
+def require_sample_rate(rate: object) -> int:
+    """``rate`` as an int, if it is a whole number of Hz within the package's limits.
+
+    Raises:
+        SampleRateError: It is not, or it is ``None``.
+    """
+    lowest, highest = LIMITS.min_sample_rate, LIMITS.max_sample_rate
     if rate is None:
         raise SampleRateError("an array of samples does not know its rate: give sample_rate in Hz, for example 48000")
-    whole = isinstance(rate, int | np.integer) and not isinstance(rate, bool)
-    if not whole or not LIMITS.min_sample_rate <= int(rate) <= LIMITS.max_sample_rate:  # type: ignore[call-overload]
-        raise SampleRateError(
-            f"sample rate {rate!r}: expected a whole number from {LIMITS.min_sample_rate} to {LIMITS.max_sample_rate} Hz"
-        )
+    if not isinstance(rate, int | np.integer) or isinstance(rate, bool) or not lowest <= rate <= highest:
+        raise SampleRateError(f"sample rate {rate!r}: expected a whole number from {lowest} to {highest} Hz")
+    return int(rate)
 
 
 @lru_cache(maxsize=16)
 def _low_pass(factor: int) -> np.ndarray:
-    """A Kaiser-windowed sinc that passes up to the ``factor``-th part of the band; gain 1 (resample_poly adds ``up``)."""
+    """A Kaiser-windowed sinc that passes the ``factor``-th part of the band, gain 1 (resample_poly adds the rest)."""
     transition = (_ATTENUATION_DB - 8.0) / (2.285 * math.pi * 2 * _ZERO_CROSSINGS)
     cutoff = (1.0 - transition / 2) / factor
     taps = 2 * _ZERO_CROSSINGS * factor + 1
