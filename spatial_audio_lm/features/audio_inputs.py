@@ -4,7 +4,6 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from spatial_audio_lm.errors import AudioValueError, SampleRateError
@@ -43,22 +42,16 @@ def _one(item: Any, sampling_rate: int | None, format: str | None) -> SpatialAud
         if "array" not in item:
             raise AudioValueError(f"an audio dictionary has the keys {sorted(item)}; expected array and sampling_rate")
         rate = item.get("sampling_rate", sampling_rate)
-        own = _from_array(item["array"], rate, item.get("format", format))
+        own = SpatialAudio.from_array(item["array"], rate, item.get("format", format))
+    elif isinstance(item, np.ndarray | Tensor):
+        own = SpatialAudio.from_array(item, sampling_rate, format)
     else:
-        own = _from_array(item, sampling_rate, format)
+        raise AudioValueError(
+            f"audio is a {type(item).__name__}; expected SpatialAudio, an array (channels, time), a dictionary with "
+            "array and sampling_rate, a path, or a list of those"
+        )
     if sampling_rate is not None and own.sample_rate != sampling_rate:
         raise SampleRateError(
             f"sampling_rate={sampling_rate} was given, but the recording says {own.sample_rate} Hz; leave it out"
         )
     return own
-
-
-def _from_array(array: Any, rate: int | None, format: str | None) -> SpatialAudio:
-    if not isinstance(array, np.ndarray | Tensor):
-        raise AudioValueError(
-            f"audio is a {type(array).__name__}; expected SpatialAudio, an array (channels, time), a dictionary with "
-            "array and sampling_rate, a path, or a list of those"
-        )
-    if rate is None:
-        raise SampleRateError("an array does not know its rate: give sampling_rate in Hz")
-    return SpatialAudio.from_array(torch.as_tensor(array), rate, format=format)

@@ -26,6 +26,10 @@ from spatial_audio_lm.features.log_mel import level_free_decibels
 
 SPATIAL_CHANNELS = {"active": 3, "reactive": 3, "unit_active": 3, "unit_reactive": 3, "log_energy": 1}
 
+# A bin's vector shorter than this share of the bin's energy fades instead of being blown up to length 1: the reactive
+# vector of a lone plane wave is zero but for rounding (1e-7 of the energy), and rounding has no direction.
+_UNIT_FLOOR = 1e-3
+
 
 def count_spatial_channels(names: tuple[str, ...] | list[str]) -> int:
     """Number of feature channels of a list of names.
@@ -60,38 +64,39 @@ def intensity_features(
         `(batch, channels, frames, bands)`, real.
     """
     count_spatial_channels(channels)
-    # Bands with the same weights for numerator and denominator; frames before bands, as all spectrograms here.
-    real, imag = spectrum.real.transpose(-1, -2), spectrum.imag.transpose(-1, -2)
-    omni_real, omni_imag = real[:, :1], imag[:, :1]
-    house_order = [3, 1, 2]  # X, Y, Z out of W, Y, Z, X
-    dipole_real, dipole_imag = real[:, house_order], imag[:, house_order]
+    # Frames before bands, as all spectrograms here; real and imaginary parts apart, which is faster than strided views.
+    real = spectrum.real.transpose(-1, -2).contiguous()
+    imag = spectrum.imag.transpose(-1, -2).contiguous()
+    omni_real, omni_imag, dipole_real, dipole_imag = real[:, :1], imag[:, :1], real[:, 1:], imag[:, 1:]
     floor = 10.0 ** (-dynamic_range_db / 10.0)
     weights = None if filters is None else filters.to(real)
 
-    energy = 0.5 * (real.square() + imag.square()).sum(1, keepdim=True)
+    energy = 0.5 * torch.addcmul(real.square(), imag, imag).sum(1, keepdim=True)
     tiny = torch.finfo(energy.dtype).tiny
-    clip_energy = energy.mean(dim=(-2, -1), keepdim=True)
+    # The same weights for numerator and denominator, so that one plane wave has length 1 in every band.
     band_energy = energy if weights is None else energy @ weights
     band_floor = floor * band_energy.mean(dim=(-2, -1), keepdim=True) + tiny
+    bin_floor = _UNIT_FLOOR * energy + floor * energy.mean(dim=(-2, -1), keepdim=True) + tiny
 
     vectors: dict[str, Tensor] = {}
     if "active" in channels or "unit_active" in channels:
-        vectors["active"] = omni_real * dipole_real + omni_imag * dipole_imag
+        vectors["active"] = torch.addcmul(omni_real * dipole_real, omni_imag, dipole_imag)
     if "reactive" in channels or "unit_reactive" in channels:
-        vectors["reactive"] = omni_real * dipole_imag - omni_imag * dipole_real
+        vectors["reactive"] = torch.addcmul(omni_real * dipole_imag, omni_imag, dipole_real, value=-1)
 
     parts = []
     for name in channels:
         if name == "log_energy":
             parts.append(level_free_decibels(band_energy[:, 0], dynamic_range_db)[:, None])
-        elif name.startswith("unit_"):
+            continue
+        if name.startswith("unit_"):
             vector = vectors[name.removeprefix("unit_")]
-            length = vector.square().sum(1, keepdim=True).sqrt()
-            unit = vector / (length + floor * clip_energy + tiny)
-            parts.append(unit if weights is None else unit @ (weights / weights.sum(0).clamp(min=tiny)))
+            unit = vector / (vector.square().sum(1, keepdim=True).sqrt() + bin_floor)
+            banded = unit if weights is None else unit @ (weights / weights.sum(0).clamp(min=tiny))
         else:
             vector = vectors[name]
-            parts.append((vector if weights is None else vector @ weights) / (band_energy + band_floor))
+            banded = (vector if weights is None else vector @ weights) / (band_energy + band_floor)
+        parts.append(banded[:, [2, 0, 1]])  # from AmbiX's Y, Z, X to x, y, z
     return torch.cat(parts, dim=1)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from spatial_audio_lm.signal.mel import mel_filters
 
-# Level-free decibels have a spread of about 20 dB over a clip: dividing by it gives a network inputs of about unit size.
+# Level-free decibels spread by about 20 dB over a clip: divided by that, they have about unit size.
 DECIBELS_PER_UNIT = 20.0
 
 

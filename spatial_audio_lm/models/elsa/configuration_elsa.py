@@ -13,7 +13,7 @@ from spatial_audio_lm.features.intensity import count_spatial_channels
 # over 0.15-2.7 s. The paper does not say how it scaled its targets.
 TARGET_STATISTICS = {"distance_m": (0.0, 1.0), "floor_area_m2": (4.11, 0.88), "t30_s": (-0.45, 0.83)}
 
-# The paper sums its losses with weight 1. Reverberation is not in the paper; its weight is that of our feasibility runs.
+# The paper sums its losses with weight 1. Reverberation is not in the paper; its weight was chosen in short runs.
 # The concentration loss is detached from everything but its own head, so its weight only scales that head's rate.
 LOSS_WEIGHTS = {
     "contrastive": 1.0,

@@ -26,10 +26,19 @@ from transformers.utils import ModelOutput
 from spatial_audio_lm.errors import AudioValueError, DataError, TextError
 from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig
 from spatial_audio_lm.models.elsa.modeling_elsa_conv import ElsaConvModel, init_convolutional
-from spatial_audio_lm.models.elsa.modeling_elsa_spatial import ElsaSpatialModel
+from spatial_audio_lm.models.elsa.modeling_elsa_spatial import ElsaSpatialModel, ElsaSpatialModelForRegression
 from spatial_audio_lm.objectives.contrastive import contrastive_loss
 from spatial_audio_lm.objectives.spatial_regression import concentration_nll, direction_loss, regression_loss
 from spatial_audio_lm.signal.conventions import unit_vector
+
+__all__ = [
+    "ElsaLocalization",
+    "ElsaModel",
+    "ElsaOutput",
+    "ElsaPreTrainedModel",
+    "ElsaSpatialModel",
+    "ElsaSpatialModelForRegression",
+]
 
 # softplus(0) times this is the concentration before any training: a spread of about 17 degrees.
 CONCENTRATION_SCALE = 20.0
@@ -174,7 +183,7 @@ class ElsaModel(ElsaPreTrainedModel):
     def get_audio_features(
         self, input_features: Tensor, spatial_features: Tensor, audio_attention_mask: Tensor | None = None, **_: Any
     ) -> BaseModelOutputWithPooling:
-        """Embed recordings; `pooler_output` is L2-normalised, `(batch, projection_dim)`, as CLAP's in transformers 5."""
+        """Embed recordings: `pooler_output` is L2-normalised, `(batch, projection_dim)`, as CLAP's is."""
         projected = self.project_audio(input_features, spatial_features, audio_attention_mask)
         return BaseModelOutputWithPooling(pooler_output=F.normalize(projected.float(), dim=-1))
 
@@ -298,7 +307,7 @@ class ElsaModel(ElsaPreTrainedModel):
         unknown = set(labels) - {"azimuth_deg", "elevation_deg", "spatial_mask", *statistics}
         if unknown:
             raise DataError(
-                f"labels has {sorted(unknown)}; known are azimuth_deg, elevation_deg, spatial_mask, {', '.join(statistics)}"
+                f"labels has {sorted(unknown)}; known are {['azimuth_deg', 'elevation_deg', 'spatial_mask', *statistics]}"
             )
         device = raw["direction"].device
         mask = torch.ones(len(raw["direction"]), dtype=torch.bool, device=device)

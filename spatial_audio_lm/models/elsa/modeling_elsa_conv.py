@@ -5,6 +5,8 @@ of a clip each convolution sees the zeros it would see at the border of that cli
 valid frames only. (In training mode batch normalisation counts the zeros as well: train on clips of one length.)
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -125,8 +127,8 @@ class ElsaConvModel(PreTrainedModel):
         self.stem = MaskedConvLayer(1, config.stem_channels, kernel_size=5, stride=2)
         widths = [[config.stem_channels], *config.stage_channels]
         self.stages = nn.ModuleList(
-            MaskedConvStage(before[-1], after, pool=after is not widths[-1], dropout=config.dropout)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            MaskedConvStage(before[-1], after, pool=index < len(widths) - 2, dropout=config.dropout)
+            for index, (before, after) in enumerate(pairwise(widths))
         )
         self.post_init()
 
