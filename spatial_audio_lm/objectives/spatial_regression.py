@@ -83,7 +83,13 @@ def direction_loss(
         if representation == "vector":
             cosine = functional.cosine_similarity(pred, unit_vector(azimuth, elevation), dim=-1)
         else:
-            cosine = torch.cos(pred - torch.deg2rad(torch.stack([azimuth, elevation], dim=-1))).mean(-1)
+            horizontal = unit_vector(azimuth, torch.zeros_like(azimuth))  # (cos, sin, 0) of the azimuth
+            vertical = unit_vector(torch.zeros_like(elevation), elevation)  # (cos, 0, sin) of the elevation
+            cos, sin = torch.cos(pred), torch.sin(pred)
+            cosine = (
+                cos[:, 0] * horizontal[:, 0] + sin[:, 0] * horizontal[:, 1]
+            )  # cos(a - b) = cos a cos b + sin a sin b
+            cosine = (cosine + cos[:, 1] * vertical[:, 0] + sin[:, 1] * vertical[:, 2]) / 2
         return masked_mean(1 - cosine, mask, gather)
 
 
@@ -136,6 +142,8 @@ def vmf_probability_within(kappa: Tensor | float, angle_deg: Tensor | float) -> 
         Probability in [0, 1], of the broadcast shape.
     """
     kappa = torch.as_tensor(kappa, dtype=torch.get_default_dtype()).clamp_min(SMALLEST_KAPPA)
-    angle = torch.deg2rad(torch.as_tensor(angle_deg, dtype=kappa.dtype, device=kappa.device))
-    # 1 - cos(angle) = 2 sin^2(angle / 2), which keeps its digits for small angles
-    return torch.expm1(-2 * kappa * torch.sin(angle / 2).square()) / torch.expm1(-2 * kappa)
+    angle = torch.as_tensor(angle_deg, dtype=kappa.dtype, device=kappa.device)
+    zero = torch.zeros_like(angle)
+    # 1 - cos(angle) is half the square of the chord, which keeps its digits for small angles
+    chord = unit_vector(angle, zero) - unit_vector(zero, zero)
+    return torch.expm1(-kappa * chord.square().sum(-1) / 2) / torch.expm1(-2 * kappa)

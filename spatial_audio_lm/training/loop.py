@@ -8,7 +8,6 @@ checkpoint, so that a training killed at any moment and started again ends with 
 import contextlib
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -87,17 +86,11 @@ def train(
     sampler = loader.batch_sampler
     if not isinstance(sampler, EpochSampler) or loader.generator is None or accelerator.mixed_precision != "no":
         raise ConfigError("train needs a loader from epoch_loader and an accelerator from build_accelerator")
-    if config.deterministic:
-        os.environ.setdefault(
-            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-        )  # cuBLAS is deterministic with fixed workspaces only
-        torch.use_deterministic_algorithms(True)
     folder, main = Path(config.output_dir), accelerator.is_main_process
     wrapped = accelerator.prepare_model(model)
-    named = {"model": model, "optimizer": optimizer, "schedule": schedule, "ema": ema, **(state or {})}
     checkpoints = Checkpoints(folder, config.keep_checkpoints)
-    parts = {name: part for name, part in named.items() if part is not None}
-    training = TrainingState(checkpoints, parts, settings, sampler, accelerator)
+    own = {"model": model, "optimizer": optimizer, "schedule": schedule, "ema": ema}
+    training = TrainingState(checkpoints, own, state or {}, settings, sampler, accelerator)
 
     with contextlib.ExitStack() as stack:
         if main:
@@ -107,12 +100,8 @@ def train(
         stop = stack.enter_context(StopRequest())
 
         # ---- where to begin
-        newest, skipped = checkpoints.newest()
-        for reason in skipped:
-            log.warning("passed over a damaged checkpoint: %s", reason)
-        if newest is not None and not config.resume:
-            raise ConfigError(f"{folder} already holds {newest.name}: set resume, or choose another output_dir")
-        seed_everything(config.seed, accelerator.process_index)
+        seed_everything(config.seed, accelerator.process_index, config.deterministic)
+        newest, skipped = training.find(config.resume)
         progress = training.restore(newest) if newest is not None else Progress()
         result = TrainResult(progress, checkpoints.path(config.steps), newest, skipped)
         if progress.step >= config.steps:

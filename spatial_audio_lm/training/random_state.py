@@ -1,5 +1,6 @@
 """The state of the random numbers of Python, numpy and torch, as numbers and tensors (nothing to unpickle)."""
 
+import os
 import random
 from typing import Any
 
@@ -37,8 +38,17 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def seed_everything(seed: int, process_index: int = 0) -> None:
-    """Seed all global generators; processes that train together draw different numbers."""
+def seed_everything(seed: int, process_index: int = 0, deterministic: bool = False) -> None:
+    """Seed all global generators; processes that train together draw different numbers.
+
+    Args:
+        seed: of the training, >= 0.
+        process_index: of this process.
+        deterministic: let torch refuse operations whose result varies from run to run.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS wants for it
+        torch.use_deterministic_algorithms(True)
     words = np.random.SeedSequence([seed, process_index]).generate_state(3)
     random.seed(int(words[0]))
     np.random.seed(int(words[1]))

@@ -64,7 +64,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{name}: {path.stat().st_size} bytes of YAML; at most {MAX_BYTES} are read")
         text = path.read_text(encoding="utf-8")
-        content = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader: builds plain types only
+        content = _StrictLoader(text).get_single_data()
     except OSError as error:
         raise ConfigError(f"{name}: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:

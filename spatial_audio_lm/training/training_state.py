@@ -46,7 +46,8 @@ class TrainingState:
 
     Args:
         checkpoints: where to.
-        parts: model, optimizer and the other stateful objects by name.
+        own: what the loop itself trains, by name; None for what there is not.
+        more: what the recipe adds.
         settings: the resolved config; its fields that are not marked `MAY_CHANGE` must be the same on resume.
         sampler: the order of the data, which must be the same too.
         accelerator: the processes; each saves its own random numbers.
@@ -55,15 +56,17 @@ class TrainingState:
     def __init__(
         self,
         checkpoints: Checkpoints,
-        parts: Mapping[str, Stateful],
+        own: Mapping[str, Any],
+        more: Mapping[str, Stateful],
         settings: Any,
         sampler: EpochSampler,
         accelerator: Accelerator,
     ) -> None:
-        taken = {"loop", *(f"random_{index}" for index in range(accelerator.num_processes))} & set(parts)
+        taken = {*own, "loop", *(f"random_{index}" for index in range(accelerator.num_processes))} & set(more)
         if taken:
             raise ConfigError(f"the loop saves its own {', '.join(sorted(taken))}: choose another name")
-        self.checkpoints, self.parts, self.settings, self.accelerator = checkpoints, parts, settings, accelerator
+        self.parts: dict[str, Stateful] = {name: part for name, part in own.items() if part is not None} | dict(more)
+        self.checkpoints, self.settings, self.accelerator = checkpoints, settings, accelerator
         self.data = {"items": sampler.length, "batch_size": sampler.batch_size, "data_seed": sampler.seed}
         self.data["processes"] = accelerator.num_processes
 
@@ -83,6 +86,19 @@ class TrainingState:
         if self.accelerator.is_main_process:
             self.checkpoints.finish(progress.step)
         return self.checkpoints.path(progress.step)
+
+    def find(self, resume: bool) -> tuple[Path | None, tuple[str, ...]]:
+        """The checkpoint to go on from, if any, and what is wrong with newer ones.
+
+        Raises:
+            ConfigError: there is one, and the settings do not say to resume.
+        """
+        newest, skipped = self.checkpoints.newest()
+        for reason in skipped:
+            log.warning("passed over a damaged checkpoint: %s", reason)
+        if newest is not None and not resume:
+            raise ConfigError(f"{newest.parent} already holds {newest.name}: set resume, or choose another output_dir")
+        return newest, skipped
 
     def restore(self, path: Path) -> Progress:
         """Load a checkpoint into the parts; all processes call it.
