@@ -7,6 +7,7 @@ decay time, and answers with their mean. A listener who must estimate those from
 for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,8 +74,9 @@ def neighbour_rule_scores(
     train_target: ArrayLike,
     test_features: ArrayLike,
     test_target: ArrayLike,
-    low_below: float,
-    high_above: float,
+    train_labels: Sequence[str | None],
+    test_labels: Sequence[str | None],
+    words: tuple[str, str],
 ) -> OracleScores:
     """Scores of the 40-nearest-neighbour rule on two words of one quantity.
 
@@ -86,11 +88,12 @@ def neighbour_rule_scores(
         train_target: `(train items,)` positive, e.g. distance in metres or floor area in square metres.
         test_features: `(test items, features)`.
         test_target: `(test items,)`.
-        low_below: targets strictly below have the low word (near, small).
-        high_above: targets strictly above have the high word (far, large); those between have none.
+        train_labels: the word of each training item, None where the target lies between the words.
+        test_labels: the same for the test items.
+        words: the word of low targets and that of high ones, e.g. ("near", "far").
 
     Raises:
-        DataError: shapes differ, a target is not positive, or one of the two words does not occur.
+        DataError: lengths differ, a target is not positive, or one of the two words does not occur.
     """
     known, unseen = np.asarray(train_features, dtype=np.float64), np.asarray(test_features, dtype=np.float64)
     target, truth = np.asarray(train_target, dtype=np.float64), np.asarray(test_target, dtype=np.float64)
@@ -100,23 +103,24 @@ def neighbour_rule_scores(
         raise DataError(f"targets {target.shape} and {truth.shape} do not fit features {known.shape}, {unseen.shape}")
     if (target <= 0).any() or (truth <= 0).any():
         raise DataError("a target is not positive; the rule works on logarithms")
-    words = {"training": (target < low_below, target > high_above), "test": (truth < low_below, truth > high_above)}
-    for name, (low, high) in words.items():
-        if not low.any() or not high.any():
-            raise DataError(f"the {name} rooms hold {low.sum()} below {low_below} and {high.sum()} above {high_above}")
+    if len(train_labels) != len(target) or len(test_labels) != len(truth):
+        raise DataError(f"{len(train_labels)} and {len(test_labels)} labels for {len(target)} and {len(truth)} targets")
+    low, high = (np.array([label == word for label in train_labels]) for word in words)
+    test_low, test_high = (np.array([label == word for label in test_labels]) for word in words)
+    for name, first, second in (("training", low, high), ("test", test_low, test_high)):
+        if not first.any() or not second.any():
+            raise DataError(f"of the {name} items {first.sum()} are {words[0]} and {second.sum()} {words[1]}")
 
     log_target = np.log(target)
     folds = KFold(n_splits=min(5, len(target)), shuffle=True, random_state=0)
     held_out = cross_val_predict(_rule(len(target) - -(-len(target) // folds.n_splits)), known, log_target, cv=folds)
-    low, high = words["training"]
     threshold = _best_threshold(held_out[low | high], high[low | high])
 
     predicted = _rule(len(target)).fit(known, log_target).predict(unseen)
-    low, high = words["test"]
-    named = low | high
+    named = test_low | test_high
     return OracleScores(
-        balanced_accuracy=balanced_accuracy(high[named], predicted[named] > threshold, 2),
-        auc=float(roc_auc_score(high[named], predicted[named])),
+        balanced_accuracy=balanced_accuracy(test_high[named], predicted[named] > threshold, 2),
+        auc=float(roc_auc_score(test_high[named], predicted[named])),
         mean_squared_error=float(((predicted - np.log(truth)) ** 2).mean()),
         variance=float(np.log(truth).var()),
         predicted=np.exp(predicted),

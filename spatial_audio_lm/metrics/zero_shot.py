@@ -29,6 +29,9 @@ class ZeroShotScores:
         confusion: `(true word, predicted word)` counts, in the order of `words`.
         words: the candidates.
         dropped: clips without a word, not scored.
+        kept: indices of the clips that were scored, `(scored,)`.
+        true: index of the true word of each scored clip, `(scored,)`.
+        predicted: index of the chosen word of each scored clip, `(scored,)`.
     """
 
     balanced_accuracy: float
@@ -40,6 +43,9 @@ class ZeroShotScores:
     confusion: NDArray[np.int64]
     words: tuple[str, ...]
     dropped: int
+    kept: NDArray[np.int64]
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
 
 
 def cosine_similarity(queries: ArrayLike, items: ArrayLike) -> NDArray[np.float64]:
@@ -124,4 +130,7 @@ def zero_shot_scores(similarity: ArrayLike, labels: Sequence[str | None], words:
         confusion=confusion,
         words=candidates,
         dropped=int((~kept).sum()),
+        kept=np.flatnonzero(kept),
+        true=true,
+        predicted=predicted,
     )
