@@ -286,8 +286,9 @@ class ElsaModel(ElsaPreTrainedModel):
     def _localization(self, raw: dict[str, Tensor]) -> ElsaLocalization:
         direction = raw["direction"]
         if self.config.direction_representation == "angles":
-            azimuth_deg, elevation_deg = torch.rad2deg(direction).unbind(-1)
-            direction = unit_vector(azimuth_deg, elevation_deg)
+            azimuth, elevation = direction.unbind(-1)  # the head's own unit, radians, needs no conversion here
+            level = elevation.cos()
+            direction = torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], dim=-1)
         statistics = self.config.target_statistics
         scaled = {
             name: torch.exp(raw[name] * spread + mean) for name, (mean, spread) in statistics.items() if name in raw
@@ -307,7 +308,8 @@ class ElsaModel(ElsaPreTrainedModel):
         unknown = set(labels) - {"azimuth_deg", "elevation_deg", "spatial_mask", *statistics}
         if unknown:
             raise DataError(
-                f"labels has {sorted(unknown)}; known are {['azimuth_deg', 'elevation_deg', 'spatial_mask', *statistics]}"
+                f"labels has {sorted(unknown)}; known are azimuth_deg, elevation_deg, spatial_mask, "
+                + ", ".join(statistics)
             )
         device = raw["direction"].device
         mask = torch.ones(len(raw["direction"]), dtype=torch.bool, device=device)

@@ -1,0 +1,121 @@
+"""Reading weights that others published, with every key accounted for in both directions.
+
+Nothing here unpickles code: PyTorch files are read with `weights_only=True`, and a converter that needs more than
+tensors from a file (old checkpoints keep numpy numbers beside them) names what it allows.
+"""
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from spatial_audio_lm.errors import CheckpointError
+
+
+@dataclass
+class KeyAccount:
+    """What happened to each tensor of a conversion.
+
+    Args:
+        loaded: source key to the target keys it filled.
+        dropped: source key to the reason why it has no place in the target.
+        computed: target key to the reason why it needs no source (constants, new layers).
+    """
+
+    loaded: dict[str, list[str]] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+    computed: dict[str, str] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """A few lines for people: how many keys went where, and each reason once."""
+        lines = [f"{len(self.loaded)} tensors loaded, {len(self.dropped)} dropped, {len(self.computed)} not from the source"]
+        for title, reasons in (("dropped", self.dropped), ("not from the source", self.computed)):
+            for reason in dict.fromkeys(reasons.values()):
+                lines.append(f"  {title}: {sum(value == reason for value in reasons.values())} x {reason}")
+        return "\n".join(lines)
+
+
+def read_torch_checkpoint(path: Path, allowed: Sequence[Callable[..., Any] | tuple[Any, str]] = ()) -> Any:
+    """The content of a PyTorch file.
+
+    Args:
+        path: a file written by `torch.save`.
+        allowed: classes and functions that the file may name besides tensors and plain containers.
+
+    Raises:
+        CheckpointError: no such file, not a PyTorch file, or one that holds more than weights.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path.name}: there is no such file; give a checkpoint file")
+    try:
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        raise CheckpointError(
+            f"{path.name} is no PyTorch checkpoint, or holds objects besides weights, which are not loaded: {first_line}"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path.name} is no whole PyTorch checkpoint: {error}") from error
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: not a whole safetensors file.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path.name} is no whole safetensors file: {error}") from error
+
+
+def load_accounted(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    origin: Mapping[str, str],
+    dropped: Mapping[str, str],
+    may_be_missing: Callable[[str], str | None],
+) -> KeyAccount:
+    """Load a state dict; refuse any key that is left over on either side.
+
+    Args:
+        model: the target.
+        state: tensors by target key.
+        origin: source key of each target key of `state`.
+        dropped: source keys without a place, with the reason.
+        may_be_missing: the reason why a target key needs no source, or None if it does.
+
+    Raises:
+        CheckpointError: keys that nobody accounts for, or shapes that do not fit.
+    """
+    target = model.state_dict()
+    unexpected = sorted(origin[key] for key in state if key not in target)
+    computed = {key: may_be_missing(key) for key in target if key not in state}
+    missing = sorted(key for key, reason in computed.items() if reason is None)
+    shapes = [
+        f"{origin[key]} {tuple(value.shape)} for {tuple(target[key].shape)}"
+        for key, value in state.items()
+        if key in target and value.shape != target[key].shape
+    ]
+    problems = [
+        f"{title}: {', '.join(keys[:5])}{f' and {len(keys) - 5} more' if len(keys) > 5 else ''}"
+        for title, keys in (("keys without a place", unexpected), ("missing", missing), ("wrong shapes", shapes))
+        if keys
+    ]
+    if problems:
+        raise CheckpointError("the checkpoint does not fit: " + "; ".join(problems))
+    with torch.no_grad():
+        for key, value in state.items():
+            target[key].copy_(value)
+    account = KeyAccount(dropped=dict(dropped), computed={key: str(reason) for key, reason in computed.items()})
+    for key in state:
+        account.loaded.setdefault(origin[key], []).append(key)
+    return account
