@@ -84,7 +84,7 @@ GENERIC_SHAPES = """
 """Further training shapes that name no sound at all; only for captions without one."""
 
 HELDOUT_SHAPES = """
-1 what you notice is {np}[ {at}][ {room}]
+1 what you notice {is} {np}[ {at}][ {room}]
 1 it seems to be {np}[ {from}][ {room}]
 1 the microphone[ stands {room} and] picks up {np}[ {from}]
 1 somebody describes {np}[ {at}][, {room}]

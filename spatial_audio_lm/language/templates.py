@@ -195,8 +195,8 @@ def _place(words: list[str], origin: bool, draw: Draw) -> str:
     for previous, word in itertools.pairwise(order):
         # "far away on the left" needs no comma; "on the left far away" does
         tight = not loose and word in ATTRIBUTE_WORDS["direction"] and previous not in ATTRIBUTE_WORDS["direction"]
-        separator = " " if tight and draw() < _TIGHT_RATE else ", "
-        text += separator + _pick(PLACE_WORDINGS[word].place, draw)
+        phrase = _pick(PLACE_WORDINGS[word].place, draw)
+        text += (" " if tight and draw() < _TIGHT_RATE and not phrase.startswith("off ") else ", ") + phrase
     return text
 
 

@@ -1,7 +1,7 @@
 """The elements that procedural sounds are made of: tones, resonating bodies, shaped noise, gates.
 
-Everything is numpy at the caller's sample rate; a frequency above `audible_limit_hz` is left out or held there, so that
-no element aliases at a low rate.
+Everything is numpy at the caller's sample rate; a partial above `audible_limit_hz` is left out, and a fundamental is
+held there, so that no element aliases at a low rate.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TABLE_SIZE = 16384
 
 
 def audible_limit_hz(sample_rate: int) -> float:
-    """The highest frequency used at this rate, a little under half of it."""
+    """The highest frequency of a tone at this rate, a little under half of it."""
     return 0.45 * sample_rate
 
 
@@ -90,10 +90,11 @@ def shaped_noise(rng: np.random.Generator, samples: int, sample_rate: int, gain:
     """
     length = next_fast_len(samples, real=True)
     frequencies = np.fft.rfftfreq(length, 1 / sample_rate)
-    shape = gain(frequencies) * (frequencies < audible_limit_hz(sample_rate)) * (frequencies > 0)
-    spectrum = rng.standard_normal(2 * frequencies.size).view(complex) * shape
+    spectrum = rng.standard_normal(2 * frequencies.size).view(complex)
+    spectrum *= gain(frequencies)
+    spectrum[0] = 0.0
     noise = irfft(spectrum, length)[:samples]
-    return noise / max(float(np.sqrt(np.mean(noise**2))), 1e-12)
+    return noise / np.sqrt(np.dot(noise, noise) / samples)
 
 
 def band(low_hz: float, high_hz: float, slope: float = 2.0) -> Callable[[Array], Array]:
@@ -118,11 +119,14 @@ def wander(rng: np.random.Generator, samples: int, sample_rate: int, rate_hz: fl
     Returns:
         The curve, (samples,).
     """
-    knots = rng.standard_normal(int(samples / sample_rate * rate_hz) + 3).clip(-2, 2)
-    position = np.arange(samples) * (rate_hz / sample_rate) + rng.uniform()
-    index = position.astype(np.int64)
-    part = 0.5 - 0.5 * np.cos(np.pi * (position - index))
-    return knots[index] * (1 - part) + knots[index + 1] * part
+    span = samples / sample_rate * rate_hz
+    knots = rng.standard_normal(int(span) + 3).clip(-2, 2)
+    first = rng.uniform()
+    coarse = np.linspace(first, first + span, int(16 * span) + 2)  # 16 points a knot draw the curve well enough
+    index = coarse.astype(np.int64)
+    part = 0.5 - 0.5 * np.cos(np.pi * (coarse - index))
+    curve = knots[index] * (1 - part) + knots[index + 1] * part
+    return np.interp(np.linspace(first, first + span, samples), coarse, curve)
 
 
 def gate(

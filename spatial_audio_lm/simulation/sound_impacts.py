@@ -13,21 +13,21 @@ from spatial_audio_lm.simulation.sound_elements import Array, add_at, band, puls
 def bell(rng: np.random.Generator, samples: int, sample_rate: int) -> Array:
     """A bell rung again and again: a founder's partials with split pairs, from a church bell down to a hand bell."""
     duration = samples / sample_rate
-    prime = np.exp(rng.uniform(np.log(200), np.log(1100)))
+    prime = np.exp(rng.uniform(np.log(240), np.log(1300)))
     # hum, prime, tierce (a minor third), quint, nominal and above, as bell founders tune them
-    ratios = np.array([0.5, 1.0, 1.2, 1.5, 2.0, 2.5, 2.67, 3.01, 4.17]) * rng.uniform(0.985, 1.015, 9)
-    decays = rng.uniform(1.2, 3.6) * (300 / prime) ** 0.4 * ratios**-0.8 * rng.uniform(0.7, 1.3, 9)
-    amplitudes = np.array([0.6, 0.7, 0.8, 0.4, 1.0, 0.4, 0.4, 0.5, 0.25]) * rng.uniform(0.4, 1.3, 9)
+    ratios = np.array([0.5, 1.0, 1.2, 1.5, 2.0, 2.5, 2.67, 3.01, 4.17, 5.43, 6.8]) * rng.uniform(0.985, 1.015, 11)
+    decays = rng.uniform(1.2, 3.6) * (300 / prime) ** 0.4 * ratios**-0.8 * rng.uniform(0.7, 1.3, 11)
+    amplitudes = np.array([0.6, 0.7, 0.8, 0.4, 1.0, 0.4, 0.4, 0.5, 0.35, 0.3, 0.2]) * rng.uniform(0.4, 1.3, 11)
     if rng.uniform() < 0.35:  # a hand bell or door bell: hum and tierce hardly sound
         amplitudes[[0, 2]] *= 0.1
+    contact_s = rng.uniform(0.06, 0.3) / prime  # a hard clapper leaves at once and wakes the high partials
     force = np.zeros(samples)
     interval = rng.uniform(0.28, 0.5) if rng.uniform() < 0.25 else rng.uniform(0.8, 1.9)
     start = rng.uniform(0, min(0.4, 0.2 * duration))
     while start < duration:
-        blow = pulse(rng.uniform(0.4, 1.6) / prime, sample_rate)
-        add_at(force, start, sample_rate, blow * rng.uniform(0.6, 1.0))
+        add_at(force, start, sample_rate, pulse(contact_s, sample_rate) * rng.uniform(0.6, 1.0))
         start += interval * rng.uniform(0.93, 1.07)
-    split = 1 + rng.uniform(0.0005, 0.004, 9)  # no casting is quite round: each mode is a beating pair
+    split = 1 + rng.uniform(0.0005, 0.004, 11)  # no casting is quite round: each mode is a beating pair
     return resonate(force, sample_rate, prime * ratios, decays, amplitudes) + resonate(
         force, sample_rate, (prime * ratios * split)[:6], decays[:6], 0.6 * amplitudes[:6]
     )
@@ -52,7 +52,7 @@ def knocking(rng: np.random.Generator, samples: int, sample_rate: int) -> Array:
             add_at(click, start, sample_rate, strength * hiss)
             start += interval * rng.uniform(0.88, 1.12)
         start += rng.uniform(0.5, 1.3)
-    return resonate(force, sample_rate, frequencies, decays, amplitudes) + rng.uniform(0.02, 0.08) * click
+    return resonate(force, sample_rate, frequencies, decays, amplitudes) + rng.uniform(0.03, 0.15) * click
 
 
 def footsteps(rng: np.random.Generator, samples: int, sample_rate: int) -> Array:

@@ -70,7 +70,7 @@ def engine(rng: np.random.Generator, samples: int, sample_rate: int) -> Array:
     sound = tone(track, sample_rate, harmonics, phase)
     # the gas is noisiest just after each firing
     beats = (np.cumsum(track) / sample_rate + phase) * cylinders % 1
-    hiss = shaped_noise(rng, samples, sample_rate, band(rng.uniform(150, 500), rng.uniform(900, 3000), slope=1.0))
+    hiss = shaped_noise(rng, samples, sample_rate, band(rng.uniform(150, 500), rng.uniform(900, 2500), slope=1.5))
     sound = sound / np.std(sound) + rng.uniform(0.25, 0.9) * hiss * np.exp(-beats * rng.uniform(2, 6)) * 1.5
     frequencies = rng.uniform(90, 160) * np.array([1.0, 2.1, 3.3, 5.2]) * rng.uniform(0.9, 1.1, 4)
     resonance = resonate(sound, sample_rate, frequencies, rng.uniform(0.02, 0.05, 4), rng.uniform(0.02, 0.08, 4))
@@ -83,8 +83,8 @@ def wind(rng: np.random.Generator, samples: int, sample_rate: int) -> Array:
     strength = np.exp(rng.uniform(0.5, 1.1) * gusts)
     low, body = rng.uniform(80, 200), rng.uniform(350, 800)
     rumble = shaped_noise(rng, samples, sample_rate, band(40, low, slope=1.0))
-    rush = shaped_noise(rng, samples, sample_rate, band(low, body, slope=1.0))
-    hiss = shaped_noise(rng, samples, sample_rate, band(body, 3.5 * body, slope=1.2))
+    rush = shaped_noise(rng, samples, sample_rate, band(low, body, slope=1.5))
+    hiss = shaped_noise(rng, samples, sample_rate, band(body, 3.5 * body, slope=1.5))
     sound = strength * (0.5 * rumble + rush) + rng.uniform(0.15, 0.5) * strength**1.6 * hiss
     # the howl of an edge: noise in a narrow band, whose centre goes with the speed of the air
     howl_hz = rng.uniform(280, 750) * np.exp(rng.uniform(0.08, 0.25) * gusts)

@@ -156,7 +156,7 @@ def whistle(rng: np.random.Generator, samples: int, sample_rate: int) -> Array:
     jitter = 1 + 0.004 * wander(rng, samples, sample_rate, 25)
     track = steps(np.array(pitches), np.array(onsets), samples, sample_rate, glide) * vibrato * jitter
     envelope = gate(samples, sample_rate, spans, 0.035, 0.05)
-    breath = shaped_noise(rng, samples, sample_rate, band(0.8 * root, 2.5 * root))
+    breath = shaped_noise(rng, samples, sample_rate, band(0.8 * root, 2.5 * root, slope=3.0))
     pure = tone(track, sample_rate, (1.0, rng.uniform(0.01, 0.08), rng.uniform(0, 0.03)), rng.uniform())
     return envelope * (pure + rng.uniform(0.015, 0.06) * breath)
 

@@ -1,0 +1,152 @@
+"""From words to attributes: what a caption or query says about place and room.
+
+The reader knows every phrase that the templates write and the common ones beside them. It rather says nothing than too
+much: "left" counts after a preposition or alone between commas, never as a verb or as a side of something else ("the
+dog left", "left behind", "behind the house"); a negated phrase counts as not said; of two different answers to one
+question it believes neither.
+"""
+
+from __future__ import annotations
+
+import re
+
+from spatial_audio_lm.errors import TextError
+from spatial_audio_lm.language.attributes import ATTRIBUTE_WORDS, SpatialAttributes
+
+_LISTENER = r"(?:me|us|you|myself|yourself|the (?:listener|microphone|mic|recorder|camera))"
+_WHOSE = r"(?:the|my|your|our|the listener's|one's)"
+_ROOM = r"(?:room|space|hall|chamber|auditorium)"
+_THIS_ROOM = rf"(?:the|an?) (?:[a-z-]+,? ){{0,4}}?{_ROOM}"
+_STOP = r"(?= ?(?:$|[^ \w'-]))"  # end of the text, or punctuation
+# What may follow "on the left" or "at the back". A noun may not: it would be the left or the back of that thing.
+_FOLLOWER = (
+    rf"(?:(?= of (?:{_LISTENER}|{_THIS_ROOM})\b)|{_STOP}|(?= (?:and|or|but|while|as|in|inside|on|at|from|to|within|with"
+    r"|without|near|nearby|close|very|quite|right (?:next|beside|above|below)|next to|far|above|below|beneath|overhead"
+    r"|underneath|under|up|down|high|low|behind|ahead|off|away|i|we|you|it|they|he|she|there|here|is|are|was|were|can"
+    r"|could|comes?|came|reaches|a|an|the|some|something|someone|somebody|that|which|who|where|when|rather|instead|not"
+    r"|too|please|only|just|indoors|outdoors|outside|somewhere)\b))"
+)
+# "behind the house" and "above it" are places of something else
+_NO_THING = r"(?! (?:an?|the|his|hers?|him|them|its?|our|their|some|any|this|that|these|those|bars|\w+'s)\b)"
+
+
+def _side(name: str) -> str:
+    side = rf"(?:far |near |upper |lower )?{name}(?:[ -]hand)?(?: (?:side|corner|end|half|edge|ear))?"
+    return rf"(?:from|on|to|at|in|over on|by|towards?) {_WHOSE} {side}{_FOLLOWER}|(?:from|to) {name}{_STOP}"
+
+
+_PLACE_PATTERNS: dict[str, str] = {
+    "left": rf"{_side('left')}|left of {_LISTENER}\b",
+    "right": rf"{_side('right')}|right of {_LISTENER}\b",
+    "front": rf"{_side('front')}|in front (?:of {_LISTENER}\b|(?!of\b))|in front{_STOP}"
+    rf"|(?:straight|directly|right|dead|from) ahead\b|ahead of {_LISTENER}\b",
+    "back": rf"{_side('(?:back|rear)')}|behind (?:{_LISTENER}|(?:my|your) (?:back|head))\b|at (?:my|your) back\b"
+    rf"|(?<!left )(?<!leave )(?<!leaves )(?<!leaving )(?<!stay )(?<!stays )behind\b{_NO_THING}",
+    "up": rf"(?:above|over) (?:{_LISTENER}|(?:my|your|our) heads?)\b|overhead\b|(?:up|from|high) above\b{_NO_THING}"
+    rf"|above{_STOP}|(?:high up|up high)\b{_NO_THING}|from up\b(?! close\b)|{_WHOSE} upper (?:left|right)\b",
+    "down": rf"(?:below|beneath|underneath|under) (?:{_LISTENER}|(?:my|your|our) feet)\b"
+    rf"|(?:from|down) (?:below|beneath|underneath)\b{_NO_THING}|(?:below|underneath){_STOP}"
+    rf"|(?:low down|down low)\b|from down\b|{_WHOSE} lower (?:left|right)\b",
+    "near": rf"(?:near|close|next|close by|near by) (?:to )?{_LISTENER}\b|beside {_LISTENER}\b|nearby\b{_NO_THING}"
+    r"|near by\b|close by\b|within arm's reach\b|at (?:very )?close range\b"
+    r"|from (?:very )?near\b(?! (?:an?|the|my|your)\b)"
+    rf"|from (?:up |very )?close{_STOP}|(?:very|quite|really) (?:close|near){_FOLLOWER}"
+    rf"|(?:from|at) a short distance\b|a short (?:distance|way) (?:away|off)\b|\bclose (?:sound|noise)\b"
+    rf"|{_WHOSE} near (?:left|right|end|side|corner)\b",
+    "far": rf"far[ -]?away\b|far[ -]off\b|far from {_LISTENER}\b|from (?:very )?far\b(?! from\b)|afar\b|distant\b"
+    r"|(?:from|at|in) (?:a|the) (?:great |long |large )?distance\b|a long (?:way|distance) (?:off|away)\b"
+    rf"|from a long way\b|(?:very|quite|really) far{_FOLLOWER}|{_WHOSE} far (?:left|right|end|side|corner|back)\b",
+}
+
+_ROOM_TAILS: dict[str, str] = {
+    "highly reverberant": r"with (?:a lot of|lots of|much|strong|long|plenty of) (?:echo(?:es)?|reverb(?:eration)?)\b"
+    r"|full of echo(?:es)?\b",
+    "acoustically dampened": r"with (?:hardly any|barely any|very little|little|almost no|no) (?:echo(?:es)?|reverb"
+    r"(?:eration)?)\b|without (?:any )?(?:echo(?:es)?|reverb(?:eration)?)\b|with dry acoustics\b",
+}
+
+_ROOM_ADJECTIVES: dict[str, str] = {
+    "small": r"(?:small|little|tiny|compact|cramped)(?:-sized)?",
+    "large": r"(?:large|big|huge|spacious|vast)(?:-sized)?",
+    "highly reverberant": r"(?:(?:highly|very|strongly|extremely|quite) )?(?:reverberant|echoing|echoey)",
+    "acoustically dampened": r"(?:(?:acoustically|heavily|strongly|very) )?(?:damped|dampened)|anechoic"
+    r"|acoustically (?:dry|dead)",
+}
+
+_BARE: dict[str, str] = {
+    **dict.fromkeys(("left", "left side", "left-hand side", "left hand side", "far left", "near left"), "left"),
+    **dict.fromkeys(("right", "right side", "right-hand side", "right hand side", "far right", "near right"), "right"),
+    **dict.fromkeys(("front", "in front", "ahead", "straight ahead"), "front"),
+    **dict.fromkeys(("back", "behind", "rear"), "back"),
+    **dict.fromkeys(("up", "above", "overhead"), "up"),
+    **dict.fromkeys(("down", "below", "underneath"), "down"),
+    **dict.fromkeys(("near", "close", "very near", "very close"), "near"),
+    **dict.fromkeys(("far", "very far", "distant"), "far"),
+}
+
+_ADJECTIVE = "(?:" + "|".join(_ROOM_ADJECTIVES.values()) + ")"
+_ADJECTIVE_LIST = rf"(?P<adjectives>{_ADJECTIVE}(?:(?:, and |, | and | ){_ADJECTIVE})*)"
+_OTHER_ADJECTIVE = r"(?!(?:in|of|the|an?|from|and|on|at|to|with|is|are|can|or|by) )[a-z-]+ "
+_ROOM_BEFORE = re.compile(rf"\b{_ADJECTIVE_LIST},? (?:{_OTHER_ADJECTIVE}){{0,2}}{_ROOM}\b")
+_ROOM_AFTER = re.compile(rf"\b{_ROOM} (?:(?:that|which) )?(?:is|sounds|seems) {_ADJECTIVE_LIST}\b")
+_SEGMENT_END = re.compile(r"[,;:.!?()\[\]/]| [-\u2013\u2014] |\bbut\b")
+_NEGATION = re.compile(
+    r"\b(?:not(?! (?:only|just)\b)|no|never|cannot|without|neither|nor|rather than|instead of|except|unlike|nothing"
+    r"|nobody|hardly)\b|n't\b"
+)
+_PLACES = {word: re.compile(rf"\b(?:{pattern})") for word, pattern in _PLACE_PATTERNS.items()}
+_TAILS = {word: re.compile(rf"\b(?:{pattern})") for word, pattern in _ROOM_TAILS.items()}
+_ADJECTIVES = {word: re.compile(rf"\b(?:{pattern})\b") for word, pattern in _ROOM_ADJECTIVES.items()}
+
+
+def parse_attributes(caption: str) -> SpatialAttributes:
+    """Read what a caption says about place and room.
+
+    Args:
+        caption: English text of one sound; several sentences are read as one.
+
+    Returns:
+        The attributes said without negation or contradiction, all others None.
+
+    Raises:
+        TextError: The caption is no text.
+    """
+    if not isinstance(caption, str):
+        raise TextError(f"the caption is a {type(caption).__name__}; expected a text")
+    text = " ".join(caption.lower().replace("\u2019", "'").split())
+    found: set[str] = set()
+    # The tails go first and are blanked: the "no" of "with no echo" denies nothing of what follows.
+    for word, pattern in _TAILS.items():
+        found |= {word for match in pattern.finditer(text) if not _denied(text, match.start())}
+        text = pattern.sub(lambda match: "_" * len(match[0]), text)
+    for word, pattern in _PLACES.items():
+        found |= {word for match in pattern.finditer(text) if not _denied(text, match.start())}
+    for room in (_ROOM_BEFORE, _ROOM_AFTER):
+        for match in room.finditer(text):
+            if not _denied(text, match.start("adjectives")):
+                found |= _adjectives(match["adjectives"])
+    for segment in _SEGMENT_END.split(text):
+        bare = segment.strip()
+        if bare in _BARE:
+            found.add(_BARE[bare])
+        for word in ATTRIBUTE_WORDS["reverberation"]:
+            if _ADJECTIVES[word].fullmatch(bare):
+                found.add(word)
+    return SpatialAttributes(**{name: _only(found, name) for name in ATTRIBUTE_WORDS})
+
+
+def _denied(text: str, position: int) -> bool:
+    """Whether a negation stands before this place in the same clause."""
+    begin = 0
+    for boundary in _SEGMENT_END.finditer(text, 0, position):
+        begin = boundary.end()
+    return _NEGATION.search(text, begin, position) is not None
+
+
+def _adjectives(text: str) -> set[str]:
+    return {word for word, pattern in _ADJECTIVES.items() if pattern.search(text)}
+
+
+def _only(found: set[str], name: str) -> str | None:
+    words = [word for word in ATTRIBUTE_WORDS[name] if word in found]
+    return words[0] if len(words) == 1 else None
