@@ -185,6 +185,8 @@ def _sound_of(phrase: str | None, adjective: str | None, draw: Draw) -> str:
     if phrase is None:
         article, noun = _pick(GENERIC_SOUNDS, draw).split(" ")
         return f"{article} {adjective} {noun}" if adjective else f"{article} {noun}"
+    if phrase.startswith("the ") and " of " in phrase:  # "the bark of a dog" is a sound already
+        return f"the {adjective} {phrase[4:]}" if adjective else phrase
     return f"the {adjective} sound of {phrase}" if adjective else f"the sound of {phrase}"
 
 
@@ -196,7 +198,8 @@ def _place(words: list[str], origin: bool, draw: Draw) -> str:
         # "far away on the left" needs no comma; "on the left far away" does
         tight = not loose and word in ATTRIBUTE_WORDS["direction"] and previous not in ATTRIBUTE_WORDS["direction"]
         phrase = _pick(PLACE_WORDINGS[word].place, draw)
-        text += (" " if tight and draw() < _TIGHT_RATE and not phrase.startswith("off ") else ", ") + phrase
+        clash = text.endswith(" me") or phrase.startswith("off ")  # "near me behind me", "far off off to the left"
+        text += (" " if tight and not clash and draw() < _TIGHT_RATE else ", ") + phrase
     return text
 
 

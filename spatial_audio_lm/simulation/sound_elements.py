@@ -22,7 +22,9 @@ def audible_limit_hz(sample_rate: int) -> float:
     return 0.45 * sample_rate
 
 
-def tone(frequency_hz: Array, sample_rate: int, harmonics: Sequence[float] = (1.0,), phase: float = 0.0) -> Array:
+def tone(
+    frequency_hz: Array, sample_rate: int, harmonics: Sequence[float] | Array = (1.0,), phase: float = 0.0
+) -> Array:
     """A periodic tone along a track of frequencies.
 
     Args:
