@@ -113,7 +113,7 @@ LOOSE_PHRASES = frozenset({"from up", "from down", "from near", "from very near"
 """Origins after which English wants a pause before the next phrase ("from near, on the left")."""
 
 SOUND_ADJECTIVES: dict[str, tuple[str, ...]] = {
-    "near": ("nearby", "close"),
+    "near": ("nearby",),
     "far": ("distant", "faraway", "far-off"),
 }
 """How the distance is said before the noun: "the distant sound of a siren"."""
