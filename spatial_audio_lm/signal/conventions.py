@@ -147,9 +147,10 @@ def great_circle_deg(first: Any, second: Any) -> Any:
 def _tensors_alike(first: Any, second: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Both as floating-point tensors of one type, device and (broadcast) shape; at least one is a tensor already."""
     device = first.device if isinstance(first, torch.Tensor) else second.device
-    # A plain number takes the tensor's type: 0-d tensors do not promote others, which result_type honours.
-    a, b = (torch.as_tensor(value, device=device) for value in (first, second))
-    dtype = torch.result_type(a, b)
+    # Python numbers stay what they are until the type is found: they do not promote a tensor, and lose no digits.
+    known = torch.Tensor | float | int
+    values = [value if isinstance(value, known) else torch.as_tensor(np.asarray(value)) for value in (first, second)]
+    dtype = torch.result_type(*values)
     dtype = dtype if dtype.is_floating_point else torch.get_default_dtype()
-    broadcast = torch.broadcast_tensors(a.to(dtype), b.to(dtype))
+    broadcast = torch.broadcast_tensors(*(torch.as_tensor(value, dtype=dtype, device=device) for value in values))
     return broadcast[0], broadcast[1]

@@ -144,28 +144,34 @@ class SoundReader:
             AudioValueError: A sample is NaN or infinite.
         """
         stop = self.info.frames if stop is None else min(stop, self.info.frames)
-        position = start
+        position, failure = start, None
         try:
             if start:
                 self._file.seek(start)
-            while position < stop:
-                # A double of 1e300 becomes infinite as float32, and numpy would say so on stderr.
-                with np.errstate(over="ignore"):
-                    block = self._file.read(min(_BLOCK_FRAMES, stop - position), dtype="float32", always_2d=True)
-                if not len(block):
-                    break
-                self._require_finite(block, position)
-                position += len(block)
-                yield block
-        except (soundfile.SoundFileError, RuntimeError, OSError, ValueError) as error:
-            if isinstance(error, AudioValueError):
-                raise
-            if position == start:
-                raise AudioFileError(f"{self.name}: cannot be decoded: {_reason(error)}") from error
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            failure = error
+        while position < stop and failure is None:
+            block, failure = self._read(min(_BLOCK_FRAMES, stop - position))
+            if not len(block):
+                break
+            self._require_finite(block, position)
+            position += len(block)
+            yield block
         if position == start and start < stop:
-            raise AudioFileError(f"{self.name}: no sample could be decoded, {self.info.frames} are claimed: cut off?")
+            reason = _reason(failure) if failure else "the file ends before"
+            raise AudioFileError(f"{self.name}: no sample could be decoded, {self.info.frames} are claimed: {reason}")
         if position < stop:
             self.missing_frames = max(self.missing_frames, stop - position)
+
+    def _read(self, frames: int) -> tuple[np.ndarray, Exception | None]:
+        # A decoder that fails within the block has filled its begin, and soundfile does not tell how far: NaN does.
+        block = np.full((frames, self.info.channels), np.nan, dtype=np.float32)
+        try:
+            # A double of 1e300 becomes infinite as float32, and numpy would say so on stderr.
+            with np.errstate(over="ignore"):
+                return self._file.read(out=block), None
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            return block[: int(np.isnan(block).any(axis=1).argmax())], error
 
     def _require_finite(self, block: np.ndarray, first_frame: int) -> None:
         finite = np.isfinite(block)
