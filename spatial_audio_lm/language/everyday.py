@@ -1,14 +1,11 @@
 """Everyday hints at each class, in words that no training caption contains; for evaluation only.
 
-Whoever asks a model for "woof woof" means a dog. Whether the model understands is a question to its text tower alone,
-since training never showed it the word: these are the test of open vocabulary, after the two lists of hints of which
-zero-shot studies of small models report one score each. `spatial_audio_lm.language.templates.training_words` is what
-they must not share a content word with.
+Whoever asks for "woof woof" means a dog. Whether a model understands is a question to its text tower alone, since
+training never showed it the word: this is the test of its open vocabulary. The hints share no content word with
+`spatial_audio_lm.language.templates.training_words`, and form two lists, which are scored apart.
 """
 
 from __future__ import annotations
-
-from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
 
 EVERYDAY_WORDS: dict[str, tuple[str, str]] = {
     "dog_bark": ("woof woof", "an angry German shepherd"),
@@ -37,16 +34,3 @@ EVERYDAY_WORDS: dict[str, tuple[str, str]] = {
     "horn": ("an impatient driver in traffic", "klaxon"),
 }
 """By class id, one hint for each of two lists."""
-
-
-def everyday_list(index: int, source: str | None = None) -> dict[str, str]:
-    """One of the two lists of hints.
-
-    Args:
-        index: 0 or 1.
-        source: Only classes of this source ("esc10" or "procedural"); None for all.
-
-    Returns:
-        By class id, in the order of the vocabulary, one hint each.
-    """
-    return {sound.id: EVERYDAY_WORDS[sound.id][index] for sound in SOUND_CLASSES if source in (None, sound.source)}
