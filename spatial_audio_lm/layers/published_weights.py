@@ -34,7 +34,8 @@ class KeyAccount:
 
     def summary(self) -> str:
         """A few lines for people: how many keys went where, and each reason once."""
-        lines = [f"{len(self.loaded)} tensors loaded, {len(self.dropped)} dropped, {len(self.computed)} not from the source"]
+        counts = (len(self.loaded), len(self.dropped), len(self.computed))
+        lines = ["{} tensors loaded, {} dropped, {} not from the source".format(*counts)]
         for title, reasons in (("dropped", self.dropped), ("not from the source", self.computed)):
             for reason in dict.fromkeys(reasons.values()):
                 lines.append(f"  {title}: {sum(value == reason for value in reasons.values())} x {reason}")
@@ -59,7 +60,7 @@ def read_torch_checkpoint(path: Path, allowed: Sequence[Callable[..., Any] | tup
     except pickle.UnpicklingError as error:
         first_line = (str(error).splitlines() or [""])[0]
         raise CheckpointError(
-            f"{path.name} is no PyTorch checkpoint, or holds objects besides weights, which are not loaded: {first_line}"
+            f"{path.name} is no PyTorch checkpoint, or holds objects besides weights (never loaded): {first_line}"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path.name} is no whole PyTorch checkpoint: {error}") from error

@@ -72,7 +72,7 @@ _LAION_DROPPED = (
     (r"^text_branch\.embeddings\.position_ids$", "position numbers: a constant"),
 )
 _CONSTANTS = r"(relative_position_index|embeddings\.position_ids|embeddings\.token_type_ids)$"
-_NEW_LAYERS = r"^(spatial_model|audio_projection|direction_head|distance_head|area_head|reverberation_head|concentration_head)\."
+_NEW_LAYERS = r"^(spatial_model|audio_projection|(direction|distance|area|reverberation|concentration)_head)\."
 
 
 @dataclass
@@ -156,9 +156,9 @@ def _laion_parts(key: str, value: Tensor) -> list[tuple[str, Tensor]]:
 
 def _config_from_shapes(source: Mapping[str, Tensor]) -> ClapConfig:
     text = "text_branch."
-    layers = range(1 + max(int(found[1]) for key in source if (found := re.match(r"audio_branch\.layers\.(\d+)\.", key))))
-    blocks = [{key.split(".")[4] for key in source if key.startswith(f"audio_branch.layers.{i}.blocks.")} for i in layers]
-    tables = [source[f"audio_branch.layers.{i}.blocks.0.attn.relative_position_bias_table"] for i in layers]
+    layers = sorted({found[0] for key in source if (found := re.match(r"audio_branch\.layers\.\d\.blocks\.", key))})
+    blocks = [{key.split(".")[4] for key in source if key.startswith(layer)} for layer in layers]
+    tables = [source[f"{layer}0.attn.relative_position_bias_table"] for layer in layers]
     words, positions = (source[f"{text}embeddings.{name}_embeddings.weight"] for name in ("word", "position"))
     depth = len({key.split(".")[3] for key in source if key.startswith(f"{text}encoder.layer.")})
     width = source["audio_branch.patch_embed.proj.weight"].shape[0]
@@ -245,6 +245,7 @@ def convert_clap(path: str | Path, output_dir: str | Path, seed: int = 0) -> Key
     """
     path, output_dir = Path(path), Path(output_dir)
     weights = read_clap(path)
+    terms = TERMS[weights.layout]
     model, account = elsa_from_clap(weights, seed)
     model.save_pretrained(output_dir)
     extractor = ElsaFeatureExtractor()
@@ -255,9 +256,9 @@ def convert_clap(path: str | Path, output_dir: str | Path, seed: int = 0) -> Key
     # Last: a folder with this file is whole.
     write_json(
         output_dir / "conversion.json",
-        {"source": path.name, "layout": weights.layout, "terms": TERMS[weights.layout], "seed": seed, **asdict(account)},
+        {"source": path.name, "layout": weights.layout, "terms": terms, "seed": seed, **asdict(account)},
     )
-    print(f"{TERMS[weights.layout]}\n{account.summary()}")
+    print(f"{terms}\n{account.summary()}")
     return account
 
 
