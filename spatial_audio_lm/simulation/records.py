@@ -39,7 +39,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class SoundEvent:
-    """One playing of a clip: when (seconds into the scene) and how loud (dB against the clip as it is)."""
+    """One playing of a clip: when (seconds into the scene; negative: it began before) and how loud (dB)."""
 
     clip: Clip
     onset_s: float = 0.0

@@ -73,7 +73,9 @@ def dry_signal(source: SceneSource, length: int, clips: ClipStore) -> Samples:
     signal = np.zeros(length, dtype=np.float32)
     for event in source.events:
         start = round(event.onset_s * clips.sample_rate)
-        samples = clips.samples(event.clip)[: max(0, length - start)]
+        samples = clips.samples(event.clip)[max(0, -start) :]
+        start = max(0, start)
+        samples = samples[: max(0, length - start)]
         signal[start : start + len(samples)] += samples * np.float32(10 ** ((event.gain_db + source.gain_db) / 20))
     return signal
 

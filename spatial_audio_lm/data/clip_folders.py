@@ -1,0 +1,94 @@
+"""Dry mono clips for scenes: folders with a `metadata.csv` (ESC-10's layout), and synthesised kinds.
+
+`metadata.csv` has a header and at least `file_name` (relative to the folder) and `class`; `fold` and `licence` are used
+when asked for. The format is the audio folder of `datasets`, so `load_dataset("audiofolder")` reads it too.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from spatial_audio_lm.errors import DataError
+from spatial_audio_lm.files import read_json, write_json
+from spatial_audio_lm.language.vocabulary import sound_class
+from spatial_audio_lm.simulation.clips import file_clip, procedural_clip
+from spatial_audio_lm.simulation.records import Clip
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """A dry clip and the id of what it sounds like (see `language.vocabulary`)."""
+
+    clip: Clip
+    sound_class: str
+
+
+def read_metadata(folder: str | Path) -> list[dict[str, str]]:
+    """The rows of a folder's `metadata.csv`.
+
+    Raises:
+        DataError: no such file, a missing column, or a row with more or fewer cells than the header; names the line.
+    """
+    path = Path(folder) / "metadata.csv"
+    if not path.is_file():
+        raise DataError(f"{folder} has no metadata.csv: a clip folder needs one with the columns file_name and class")
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        header = next(reader, [])
+        if missing := {"file_name", "class"} - set(header):
+            raise DataError(f"{path} lacks the column {', '.join(sorted(missing))}; it has {', '.join(header)}")
+        rows = []
+        for cells in reader:
+            if len(cells) != len(header):
+                raise DataError(f"{path}:{reader.line_num}: {len(cells)} cells under a header of {len(header)}")
+            rows.append(dict(zip(header, cells, strict=True)))
+    if not rows:
+        raise DataError(f"{path} has a header and no rows")
+    return rows
+
+
+def folder_clips(
+    folder: str | Path, folds: Collection[str] | None = None, licences: Collection[str] | None = None
+) -> list[LabelledClip]:
+    """Clips of a folder, each cut to the part that sounds.
+
+    Args:
+        folder: holds `metadata.csv`.
+        folds: values of the column `fold` to take; None takes all.
+        licences: values of the column `licence` to take; None takes all.
+
+    Raises:
+        DataError: no clip is left, a class is not in the vocabulary, or the column asked for is missing.
+    """
+    rows = read_metadata(folder)
+    for column, wanted in (("fold", folds), ("licence", licences)):
+        if wanted is not None:
+            if column not in rows[0]:
+                raise DataError(f"{folder}/metadata.csv has no column {column}, which was asked to be in {sorted(wanted)}")
+            rows = [row for row in rows if row[column] in wanted]
+    if not rows:
+        raise DataError(f"{folder}: no clip with folds {folds} and licences {licences}")
+    return [LabelledClip(file_clip(folder, row["file_name"]), sound_class(row["class"]).id) for row in rows]
+
+
+def procedural_clips(kinds: Collection[str], seeds: Collection[int], sample_rate: int) -> list[LabelledClip]:
+    """Synthesised clips: every kind with every seed."""
+    return [LabelledClip(procedural_clip(kind, seed, sample_rate), kind) for kind in kinds for seed in seeds]
+
+
+def save_clips(path: str | Path, clips: list[LabelledClip]) -> None:
+    """Write clip references as JSON, so that looking through the files happens once."""
+    write_json(path, [asdict(item) for item in clips], indent=None)
+
+
+def load_clips(path: str | Path) -> list[LabelledClip]:
+    """Read what `save_clips` wrote."""
+    return [LabelledClip(Clip(**row["clip"]), row["sound_class"]) for row in read_json(path, error=DataError)]
+
+
+def clips_digest(clips: list[LabelledClip]) -> str:
+    """One digest over a list of clips: what a cache of scenes made from them depends on."""
+    return hashlib.sha256(json.dumps([asdict(item) for item in clips], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,211 @@
+"""Many scenes as network inputs on disk: rendered once, trained on many times.
+
+Rendering and the STFT cost a CPU about as much as training on the result once, so a small model that sees each scene
+several times is better fed from a cache; rotation, mirroring and masking happen later, on the features
+(`feature_augmentation.py`). Shard k is a pure function of (plan, k): the job may be killed and started again, over any
+number of processes, and ends with the same bytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from spatial_audio_lm.data.clip_folders import LabelledClip, clips_digest
+from spatial_audio_lm.errors import DataError
+from spatial_audio_lm.files import read_json, remove_unfinished, write_json, write_whole
+from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
+from spatial_audio_lm.simulation.clips import ClipStore
+from spatial_audio_lm.simulation.records import SceneRecord
+from spatial_audio_lm.simulation.rir_bank import RirBank
+from spatial_audio_lm.simulation.scene_sampling import SceneSettings, sample_scene
+from spatial_audio_lm.simulation.scenes import render_scene
+
+LABELS = ("azimuth_deg", "elevation_deg", "distance_m", "floor_area_m2", "t30_s")
+CLASS_INDEX = {sound.id: index for index, sound in enumerate(SOUND_CLASSES)}
+FEATURES = ("input_features", "spatial_features")
+
+
+class Extractor(Protocol):
+    """What makes features of waveforms: the feature extractor of any system that hears first-order ambisonics."""
+
+    def extract(self, waveform: Tensor) -> dict[str, Tensor]: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """Everything the content of a feature cache depends on, and where its ingredients lie."""
+
+    bank_folder: str
+    clip_folder: str | None
+    clips: tuple[LabelledClip, ...]
+    extractor: Extractor
+    scenes: SceneSettings = field(default_factory=SceneSettings)
+    num_scenes: int = 30_000
+    class_weights: tuple[tuple[str, float], ...] = ()  # of drawing a class; empty: all alike
+    mono_rate: float = 0.0  # of scenes given as mono, copied to four channels: no spatial labels
+    seed: int = 0
+    scenes_per_shard: int = 500
+
+    @property
+    def num_shards(self) -> int:
+        return -(-self.num_scenes // self.scenes_per_shard)
+
+    def digest(self) -> str:
+        """Changes when anything changes that the features depend on."""
+        parts = {
+            "bank": RirBank(self.bank_folder).sha256,
+            "clips": clips_digest(list(self.clips)),
+            "extractor": self.extractor.to_dict(),
+            "scenes": asdict(self.scenes),
+            "class_weights": self.class_weights,
+            "numbers": (self.num_scenes, self.mono_rate, self.seed, self.scenes_per_shard),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+    def record(self, index: int) -> tuple[SceneRecord, bool]:
+        """Scene `index` and whether it is given as mono."""
+        bank, _, by_class = _ingredients(self.bank_folder, self.clip_folder, self.clips)
+        generator = np.random.default_rng([self.seed, index, 1])
+        names = sorted(by_class)
+        weights = dict(self.class_weights) or dict.fromkeys(names, 1.0)
+        rates = np.array([weights.get(name, 0.0) for name in names])
+        name = names[generator.choice(len(names), p=rates / rates.sum())]
+        is_mono = bool(generator.random() < self.mono_rate)
+        return sample_scene(self.scenes, bank, by_class, self.seed, index, sound_class=name), is_mono
+
+
+@lru_cache(maxsize=4)
+def _ingredients(
+    bank_folder: str, clip_folder: str | None, clips: tuple[LabelledClip, ...]
+) -> tuple[RirBank, ClipStore, dict[str, list[Any]]]:
+    bank = RirBank(bank_folder)
+    by_class: dict[str, list[Any]] = {}
+    for item in clips:
+        by_class.setdefault(item.sound_class, []).append(item.clip)
+    return bank, ClipStore(clip_folder, bank.settings.sample_rate), by_class
+
+
+def scene_batch(plan: FeaturePlan, numbers: Sequence[int]) -> dict[str, Tensor]:
+    """Render scenes and make their features.
+
+    Returns:
+        The extractor's features, `labels` `(batch, 5)` in the order of `LABELS`, `sound_class` `(batch,)` (index into
+        the vocabulary) and `is_spatial` `(batch,)`.
+    """
+    bank, store, _ = _ingredients(plan.bank_folder, plan.clip_folder, plan.clips)
+    features: dict[str, list[Tensor]] = {}
+    labels, classes, spatial = [], [], []
+    for index in numbers:
+        record, is_mono = plan.record(index)
+        waveform = render_scene(record, bank, store).waveform[None]
+        if is_mono:
+            waveform = waveform[:, :1].expand(1, 4, -1)
+        for name, value in plan.extractor.extract(waveform).items():
+            features.setdefault(name, []).append(value[0])
+        source = record.sources[0]
+        values = {**asdict(source), "floor_area_m2": record.room.floor_area_m2, "t30_s": record.room.t30_s}
+        labels.append([values[name] for name in LABELS])
+        classes.append(CLASS_INDEX[source.sound_class])
+        spatial.append(not is_mono)
+    return {name: torch.stack(rows) for name, rows in features.items()} | {
+        "labels": torch.tensor(labels, dtype=torch.float32),
+        "sound_class": torch.tensor(classes),
+        "is_spatial": torch.tensor(spatial),
+    }
+
+
+def process_feature_shard(shard: int, plan: FeaturePlan, folder: Path) -> bool:
+    """Make one shard unless it is there; returns whether there was work."""
+    path = folder / f"shard-{shard:05d}.safetensors"
+    if path.exists():
+        return False
+    first = shard * plan.scenes_per_shard
+    batch = scene_batch(plan, range(first, min(first + plan.scenes_per_shard, plan.num_scenes)))
+    tensors = {name: value.half() if name in FEATURES else value for name, value in batch.items()}
+    write_whole(path, lambda temporary: save_file(tensors, temporary))
+    return True
+
+
+class LiveScenes:
+    """Scenes as batches without a cache, rendered whenever they are asked for: for features too large to keep."""
+
+    def __init__(self, plan: FeaturePlan):
+        self.plan = plan
+
+    def __len__(self) -> int:
+        return self.plan.num_scenes
+
+    def __getitem__(self, indices: list[int]) -> dict[str, Tensor]:
+        return scene_batch(self.plan, indices)
+
+
+def begin_features(folder: Path, plan: FeaturePlan) -> None:
+    """Write down what the folder is for, or check that it was begun for the same plan.
+
+    Raises:
+        DataError: it holds the features of another plan.
+    """
+    path = folder / "plan.json"
+    digest = plan.digest()
+    if not path.exists():
+        write_json(path, {"digest": digest, "num_scenes": plan.num_scenes, "num_shards": plan.num_shards})
+    elif (found := read_json(path, error=DataError).get("digest")) != digest:
+        raise DataError(
+            f"{folder} holds features of other scenes or settings ({str(found)[:12]} instead of {digest[:12]}): "
+            "choose another cache folder, or delete this one"
+        )
+    remove_unfinished(folder)
+
+
+class SceneFeatures:
+    """The finished cache: `len`, and batches by index, read from memory-mapped shards.
+
+    Args:
+        folder: made by `begin_features` and `process_feature_shard`.
+
+    Raises:
+        DataError: a shard is missing.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        plan = read_json(self.folder / "plan.json", error=DataError)
+        self.num_scenes: int = plan["num_scenes"]
+        self._paths = [self.folder / f"shard-{k:05d}.safetensors" for k in range(plan["num_shards"])]
+        if missing := [path.name for path in self._paths if not path.exists()]:
+            raise DataError(f"{self.folder} is not finished ({missing[0]} is missing): run its job again")
+        self._per_shard = 0
+        self._open: list[Any] = []
+
+    def __len__(self) -> int:
+        return self.num_scenes
+
+    def __getitem__(self, indices: list[int]) -> dict[str, Tensor]:
+        """Scenes as one batch, as `scene_batch` gives it (features were rounded to float16 on the way)."""
+        if not self._open:
+            self._open = [safe_open(path, framework="pt") for path in self._paths]
+            self._per_shard = self._open[0].get_slice("labels").get_shape()[0]
+        rows: dict[str, list[Tensor]] = {name: [] for name in (*FEATURES, "labels", "sound_class", "is_spatial")}
+        for index in indices:
+            shard, row = divmod(index, self._per_shard)
+            for name, values in rows.items():
+                values.append(self._open[shard].get_slice(name)[row : row + 1])
+        batch = {name: torch.cat(values) for name, values in rows.items()}
+        for name in FEATURES:
+            batch[name] = batch[name].float()
+        return batch
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": []}
