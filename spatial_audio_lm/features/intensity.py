@@ -98,26 +98,3 @@ def intensity_features(
             banded = (vector if weights is None else vector @ weights) / (band_energy + band_floor)
         parts.append(banded[:, [2, 0, 1]])  # from AmbiX's Y, Z, X to x, y, z
     return torch.cat(parts, dim=1)
-
-
-def turn_intensity(features: Tensor, channels: tuple[str, ...] | list[str], matrix: Tensor) -> Tensor:
-    """Features of the rotated or mirrored recording, from the features of the recording.
-
-    Intensity is linear in the dipoles and the energy does not change when the field is turned, so turning the vectors
-    of the features is exactly the same as turning the four channels before the STFT, and far cheaper.
-
-    Args:
-        features: `(batch, channels, frames, bands)` of `intensity_features`.
-        channels: the names these features were made with.
-        matrix: orthogonal matrices on (x, y, z) column vectors, `(batch, 3, 3)` or `(3, 3)`.
-
-    Returns:
-        New features, `(batch, channels, frames, bands)`.
-    """
-    matrix = matrix.to(features).expand(features.shape[0], 3, 3)
-    parts = torch.split(features, [SPATIAL_CHANNELS[name] for name in channels], dim=1)
-    turned = [
-        part if name == "log_energy" else torch.einsum("bij,bjtf->bitf", matrix, part)
-        for name, part in zip(channels, parts, strict=True)
-    ]
-    return torch.cat(turned, dim=1)

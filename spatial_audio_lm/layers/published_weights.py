@@ -4,10 +4,10 @@ Nothing here unpickles code: PyTorch files are read with `weights_only=True`, an
 tensors from a file (old checkpoints keep numpy numbers beside them) names what it allows.
 """
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -57,7 +57,7 @@ def read_torch_checkpoint(path: Path, allowed: Sequence[Callable[..., Any] | tup
     try:
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         first_line = (str(error).splitlines() or [""])[0]
         raise CheckpointError(
             f"{path.name} is no PyTorch checkpoint, or holds objects besides weights (never loaded): {first_line}"

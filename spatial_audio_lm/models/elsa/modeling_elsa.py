@@ -135,9 +135,7 @@ class ElsaModel(ElsaPreTrainedModel):
         self.audio_projection = ElsaProjection(
             joined, config.audio_projection_hidden or joined, dim, config.projection_dropout
         )
-        self.text_projection = ElsaProjection(
-            config.text_config.hidden_size, config.text_projection_hidden or dim, dim
-        )
+        self.text_projection = ElsaProjection(config.text_config.hidden_size, config.text_projection_hidden or dim, dim)
         self.direction_head = ElsaProjection(dim, head, 2 if config.direction_representation == "angles" else 3)
         self.distance_head = ElsaProjection(dim, head, 1)
         self.area_head = ElsaProjection(dim, head, 1)
@@ -257,7 +255,7 @@ class ElsaModel(ElsaPreTrainedModel):
         loss, components = None, None
         if return_loss or (return_loss is None and labels is not None):
             components = {"contrastive": contrastive_loss(audio_embeds, text_embeds, scale, negatives)}
-            components |= self._regression_losses(raw, localization, labels or {}, is_spatial)
+            components |= self._regression_losses(raw, localization["direction"], labels or {}, is_spatial)
             loss = torch.stack([self.config.loss_weights[name] * value for name, value in components.items()]).sum()
         return ElsaOutput(
             loss=loss,
@@ -280,8 +278,8 @@ class ElsaModel(ElsaPreTrainedModel):
         if self.concentration_head is not None:
             # Detached: how sure the model is must not change where it looks.
             logit = self.concentration_head(projected.detach()).float()[:, 0]
-            # (x + sqrt(x² + 4)) / 2 is positive like softplus, but falls as 1/|x| instead of exponentially: in the first
-            # steps all directions are wrong, softplus saturates at zero, and the head never comes back.
+            # (x + sqrt(x² + 4)) / 2 is positive like softplus, but falls as 1/|x| instead of exponentially: in the
+            # first steps all directions are wrong, softplus saturates at zero, and the head never comes back.
             raw["concentration"] = CONCENTRATION_SCALE * 0.5 * (logit + torch.sqrt(logit.square() + 4.0))
         return raw
 
@@ -302,7 +300,7 @@ class ElsaModel(ElsaPreTrainedModel):
     def _regression_losses(
         self,
         raw: dict[str, Tensor],
-        localization: ElsaLocalization,
+        direction: Tensor,
         labels: dict[str, Tensor],
         is_spatial: Tensor | None,
     ) -> dict[str, Tensor]:
@@ -326,7 +324,7 @@ class ElsaModel(ElsaPreTrainedModel):
             )
             if "concentration" in raw:
                 truth = unit_vector(azimuth_deg.float(), elevation_deg.float())
-                cos_error = (localization.direction.detach() * truth).sum(-1).clamp(-1, 1)
+                cos_error = (direction.detach() * truth).sum(-1).clamp(-1, 1)
                 losses["concentration"] = concentration_nll(raw["concentration"], cos_error, mask)
         for name, (mean, spread) in statistics.items():
             if name in labels and name in raw:

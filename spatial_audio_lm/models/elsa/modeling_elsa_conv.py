@@ -52,8 +52,7 @@ class MaskedConvStage(GradientCheckpointingLayer):
     def __init__(self, in_channels: int, widths: list[int], pool: bool, dropout: float):
         super().__init__()
         self.layers = nn.ModuleList(
-            MaskedConvLayer(before, after)
-            for before, after in zip([in_channels, *widths[:-1]], widths, strict=True)
+            MaskedConvLayer(before, after) for before, after in zip([in_channels, *widths[:-1]], widths, strict=True)
         )
         self.pool = nn.AvgPool2d(2) if pool else None
         self.dropout = nn.Dropout2d(dropout)
@@ -102,12 +101,10 @@ def init_convolutional(module: nn.Module) -> None:
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d):
-        if module.affine:
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-        nn.init.zeros_(module.running_mean)
-        nn.init.ones_(module.running_var)
-        nn.init.zeros_(module.num_batches_tracked)
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)
+        for name, buffer in module.named_buffers(recurse=False):
+            nn.init.constant_(buffer, 1.0 if name == "running_var" else 0.0)
 
 
 class ElsaConvModel(PreTrainedModel):
