@@ -40,8 +40,8 @@ __all__ = [
     "ElsaSpatialModelForRegression",
 ]
 
-# Concentration before any training: a spread of about 13 degrees.
-CONCENTRATION_SCALE = 20.0
+# The concentration before any training (a spread of some 40 degrees), and the largest (half a degree).
+INITIAL_CONCENTRATION, MAX_CONCENTRATION = 4.0, 1e4
 
 
 @dataclass
@@ -278,9 +278,9 @@ class ElsaModel(ElsaPreTrainedModel):
         if self.concentration_head is not None:
             # Detached: how sure the model is must not change where it looks.
             logit = self.concentration_head(projected.detach()).float()[:, 0]
-            # (x + sqrt(x² + 4)) / 2 is positive like softplus, but falls as 1/|x| instead of exponentially: in the
-            # first steps all directions are wrong, softplus saturates at zero, and the head never comes back.
-            raw["concentration"] = CONCENTRATION_SCALE * 0.5 * (logit + torch.sqrt(logit.square() + 4.0))
+            # An exponential: the gradient of its loss stays of the size of the others', so that clipping the norm does
+            # not slow the whole model down on its account, and a head that began far off comes back.
+            raw["concentration"] = (INITIAL_CONCENTRATION * logit.exp()).clamp(max=MAX_CONCENTRATION)
         return raw
 
     def _localization(self, raw: dict[str, Tensor]) -> ElsaLocalization:
