@@ -100,7 +100,7 @@ def like_parameters(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> 
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     laid_out = {
         index: {
-            key: torch.empty_like(parameters[index], dtype=value.dtype).copy_(value)
+            key: torch.empty_like(parameters[index], dtype=value.dtype, device="cpu").copy_(value)
             if isinstance(value, Tensor) and index < len(parameters) and value.shape == parameters[index].shape
             else value
             for key, value in entry.items()

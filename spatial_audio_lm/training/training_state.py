@@ -50,7 +50,7 @@ class TrainingState:
         more: what the recipe adds.
         settings: the resolved config; its fields that are not marked `MAY_CHANGE` must be the same on resume.
         sampler: the order of the data, which must be the same too.
-        accelerator: the processes; each saves its own random numbers.
+        accelerator: the processes; each saves its own random numbers and means.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TrainingState:
         sampler: EpochSampler,
         accelerator: Accelerator,
     ) -> None:
-        taken = {*own, "loop", *(f"random_{index}" for index in range(accelerator.num_processes))} & set(more)
+        taken = {*own, "loop", *(f"process_{index}" for index in range(accelerator.num_processes))} & set(more)
         if taken:
             raise ConfigError(f"the loop saves its own {', '.join(sorted(taken))}: choose another name")
         self.parts: dict[str, Stateful] = {name: part for name, part in own.items() if part is not None} | dict(more)
@@ -76,7 +76,8 @@ class TrainingState:
             self.checkpoints.begin(progress.step)
         self.accelerator.wait_for_everyone()
         folder = self.checkpoints.unfinished(progress.step)
-        write_state(folder, f"random_{self.accelerator.process_index}", random_state())
+        own = {"random": random_state(), "means": progress.means}  # what differs between processes
+        write_state(folder, f"process_{self.accelerator.process_index}", own)
         if self.accelerator.is_main_process:
             for name, part in self.parts.items():
                 write_state(folder, name, part.state_dict())
@@ -124,5 +125,6 @@ class TrainingState:
                 part.load_state_dict(state)
             except (RuntimeError, ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"{path.name}: the saved {name} does not fit: {error}") from error
-        set_random_state(read_state(path, f"random_{self.accelerator.process_index}"))
-        return Progress(**loop["progress"])
+        own = read_state(path, f"process_{self.accelerator.process_index}")
+        set_random_state(own["random"])
+        return Progress(**{**loop["progress"], "means": own["means"]})

@@ -1,0 +1,142 @@
+"""Settings from YAML and the command line; whatever cannot be meant is refused with the nearest name."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from spatial_audio_lm.errors import ConfigError
+from spatial_audio_lm.training.config import MAY_CHANGE, as_dict, changed_keys, load_config, save_config
+from spatial_audio_lm.training.loop_config import LoopConfig
+
+
+@dataclasses.dataclass
+class Optim:
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    kind: Literal["adamw", "sgd"] = "adamw"
+
+
+@dataclasses.dataclass
+class Recipe:
+    name: str = "tiny"
+    layers: int = 2
+    sounds: list[str] = dataclasses.field(default_factory=list)
+    data: str | None = dataclasses.field(default=None, metadata=MAY_CHANGE)
+    optim: Optim = dataclasses.field(default_factory=Optim)
+    teacher: Optim | None = None
+    loop: LoopConfig = dataclasses.field(default_factory=LoopConfig)
+
+
+@pytest.fixture
+def from_yaml(tmp_path: Path):
+    def load(text: str, *overrides: str) -> Recipe:
+        (tmp_path / "recipe.yaml").write_text(text)
+        return load_config(Recipe, ["--config", str(tmp_path / "recipe.yaml"), *overrides])
+
+    return load
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(from_yaml):
+    text = (
+        "layers: 4\nsounds: [bell, rain]\noptim:\n  learning_rate: 1e-4\n  betas: [0.8, 0.95]\nteacher: {kind: sgd}\n"
+    )
+    found = from_yaml(text, "--optim.learning_rate", "3e-5", "--loop.steps=7", "--data", "somewhere")
+    assert found == Recipe(
+        layers=4,
+        sounds=["bell", "rain"],
+        data="somewhere",
+        optim=Optim(learning_rate=3e-5, betas=(0.8, 0.95)),
+        teacher=Optim(kind="sgd"),
+        loop=LoopConfig(steps=7),
+    )
+    assert load_config(Recipe, []) == Recipe()
+
+
+def test_numbers_and_words_are_read_as_meant(from_yaml):
+    found = from_yaml("name: no\nsounds: ['1', off, 2024-01-01]\noptim: {learning_rate: 1e-4}\ndata: null\n")
+    assert (found.name, found.sounds, found.optim.learning_rate, found.data) == (
+        "no",
+        ["1", "off", "2024-01-01"],
+        1e-4,
+        None,
+    )
+
+
+def test_saved_settings_are_read_back(tmp_path: Path):
+    config = Recipe(sounds=["a", "yes"], optim=Optim(learning_rate=1e-7), loop=LoopConfig(clip_norm=2.0))
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(Recipe, ["--config", str(tmp_path / "config.yaml")]) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layer: 3", "unknown config key 'layer': did you mean 'layers'?"),
+        ("optim: {learning_rat: 1}", "unknown config key 'optim.learning_rat': did you mean 'optim.learning_rate'?"),
+        ("loop: {step: 1}", "unknown config key 'loop.step': did you mean 'loop.steps'?"),
+        ("teacher: {beta: [1, 2]}", "unknown config key 'teacher.beta': did you mean 'teacher.betas'?"),
+        ("optim: 3", "config key optim is a section with learning_rate, betas, kind, got 3"),
+        ("layers: 2\nname: a\nlayers: 3", "recipe.yaml: line 3: key 'layers' appears twice"),
+        ("optim:\n  kind: sgd\n  kind: adamw", "recipe.yaml: line 3: key 'kind' appears twice"),
+        ("name: &x a\ndata: *x", "recipe.yaml: line 1: anchors and aliases are not read"),
+        ("optim: {<<: {kind: sgd}}", "unknown config key 'optim.<<'"),
+        ("name: !!python/object:os.system {}", "recipe.yaml: line 1: could not determine a constructor"),
+        ("1: 2", "recipe.yaml: line 1: key 1 is not text"),
+        ("- a", "expected keys and values, got list"),
+        ("", "expected keys and values, got NoneType"),
+        ("a: [", "recipe.yaml: line 1: expected the node content"),
+        ("layers: two", "config key \"layers\": Expected a <class 'int'>. Got value: two"),
+        ("layers: 2.5", "config key \"layers\": Expected a <class 'int'>. Got value: 2.5"),
+        ("layers: true", 'config key "layers"'),
+        ("optim: {kind: lamb}", "Expected a typing.Literal['adamw', 'sgd']. Got value: lamb"),
+        ("loop: {steps: 0}", "steps is 0, expected at least 1"),
+        ("loop: {clip_norm: -1}", "clip_norm is -1.0, expected more than 0"),
+        ("a: " + "[" * 5000, "recipe.yaml"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused(from_yaml, text: str, message: str):
+    with pytest.raises(ConfigError) as error:
+        from_yaml(text)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--layer", "3"], "unknown config key 'layer': did you mean 'layers'?"),
+        (["--optim.lerning_rate", "3"], "unknown config key 'optim.lerning_rate': did you mean 'optim.learning_rate'?"),
+        (["--optm.learning_rate", "3"], "did you mean 'optim'?"),
+        (["--layers.x", "3"], "did you mean 'layers'?"),
+        (["--optim", "other.yaml"], "optim is a section: set its keys, for example --optim.learning_rate"),
+        (["--layers", "many"], 'config key "layers"'),
+        (["stray"], "unrecognized arguments: stray"),
+        (["--config"], "--config needs the path of a YAML file"),
+        (["--config", "missing.yaml"], "missing.yaml: No such file or directory"),
+    ],
+)
+def test_a_command_line_that_cannot_be_meant_is_refused(argv: list[str], message: str):
+    with pytest.raises(ConfigError) as error:
+        load_config(Recipe, argv)
+    assert message in str(error.value)
+
+
+def test_help_lists_every_key(capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as ended:
+        load_config(Recipe, ["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(option in shown for option in ("--config", "--optim.learning_rate", "--loop.save_every_steps"))
+
+
+def test_changed_settings_are_listed_except_those_that_may():
+    saved = as_dict(Recipe(data="here", loop=LoopConfig(output_dir="a", seed=1)))
+    now = Recipe(
+        layers=3, data="there", optim=Optim(betas=(0.9, 0.9)), loop=LoopConfig(output_dir="b", seed=1, resume=True)
+    )
+    assert changed_keys(now, saved) == ["layers: 2 -> 3", "optim.betas: [0.9, 0.98] -> [0.9, 0.9]"]
+    del saved["layers"]
+    saved["old"] = None
+    assert changed_keys(Recipe(loop=LoopConfig(seed=1)), saved) == ["layers: 'not set' -> 2", "old: None -> 'not set'"]
