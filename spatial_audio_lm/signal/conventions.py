@@ -150,7 +150,7 @@ def _tensors_alike(first: Any, second: Any) -> tuple[torch.Tensor, torch.Tensor]
     # Python numbers stay what they are until the type is found: they do not promote a tensor, and lose no digits.
     known = torch.Tensor | float | int
     values = [value if isinstance(value, known) else torch.as_tensor(np.asarray(value)) for value in (first, second)]
-    dtype = torch.result_type(*values)
+    dtype = torch.result_type(*values)  # type: ignore[arg-type]  # numbers are accepted as well
     dtype = dtype if dtype.is_floating_point else torch.get_default_dtype()
     broadcast = torch.broadcast_tensors(*(torch.as_tensor(value, dtype=dtype, device=device) for value in values))
     return broadcast[0], broadcast[1]

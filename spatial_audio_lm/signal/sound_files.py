@@ -171,7 +171,8 @@ class SoundReader:
             with np.errstate(over="ignore"):
                 return self._file.read(out=block), None
         except (soundfile.SoundFileError, RuntimeError) as error:
-            return block[: int(np.isnan(block).any(axis=1).argmax())], error
+            missing = np.flatnonzero(np.isnan(block).any(axis=1))
+            return block[: missing[0] if len(missing) else frames], error
 
     def _require_finite(self, block: np.ndarray, first_frame: int) -> None:
         finite = np.isfinite(block)
