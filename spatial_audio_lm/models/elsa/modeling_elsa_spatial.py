@@ -99,7 +99,8 @@ class CompactSpatialEncoder(nn.Module):
             for index, (before, after) in enumerate(zip([config.num_channels, *widths[:-1]], widths, strict=True))
         )
         frame_size = widths[-1] * (config.num_bands // 2 ** (len(widths) - 1))
-        self.attention = nn.Linear(frame_size, config.num_attention_pools)
+        # No bias: the softmax over time would cancel it.
+        self.attention = nn.Linear(frame_size, config.num_attention_pools, bias=False)
         self.linear = nn.Linear(frame_size * (config.num_attention_pools + 1), config.hidden_size)
 
     def forward(self, features: Tensor, attention_mask: Tensor | None) -> Tensor:
