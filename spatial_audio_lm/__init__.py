@@ -18,9 +18,9 @@ __version__ = "0.1.0"
 
 _PUBLIC_NAMES = {
     "SpatialAudio": "spatial_audio_lm.signal.spatial_audio",
-    "audio_info": "spatial_audio_lm.signal.spatial_audio",
+    "audio_info": "spatial_audio_lm.signal.sound_files",
     "SpatialAudioError": "spatial_audio_lm.errors",
-    "SceneRecord": "spatial_audio_lm.simulation.scenes",
+    "SceneRecord": "spatial_audio_lm.simulation.records",
     "render_scene": "spatial_audio_lm.simulation.scenes",
     "ElsaConfig": "spatial_audio_lm.models.elsa.configuration_elsa",
     "ElsaSpatialConfig": "spatial_audio_lm.models.elsa.configuration_elsa",
@@ -30,7 +30,7 @@ _PUBLIC_NAMES = {
     "ElsaSpatialModel": "spatial_audio_lm.models.elsa.modeling_elsa",
     "ElsaSpatialModelForRegression": "spatial_audio_lm.models.elsa.modeling_elsa",
     "SpatialQuery": "spatial_audio_lm.pipelines.querying",
-    "QueryResult": "spatial_audio_lm.pipelines.querying",
+    "QueryResult": "spatial_audio_lm.pipelines.answers",
     "ZeroShotSpatialAudioClassificationPipeline": "spatial_audio_lm.pipelines.zero_shot",
     "packaged": "spatial_audio_lm.models.checkpoints",
 }
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
         ElsaSpatialModelForRegression as ElsaSpatialModelForRegression,
     )
     from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor as ElsaProcessor
-    from spatial_audio_lm.pipelines.querying import QueryResult as QueryResult
+    from spatial_audio_lm.pipelines.answers import QueryResult as QueryResult
     from spatial_audio_lm.pipelines.querying import SpatialQuery as SpatialQuery
     from spatial_audio_lm.pipelines.zero_shot import (
         ZeroShotSpatialAudioClassificationPipeline as ZeroShotSpatialAudioClassificationPipeline,
     )
+    from spatial_audio_lm.signal.sound_files import audio_info as audio_info
     from spatial_audio_lm.signal.spatial_audio import SpatialAudio as SpatialAudio
-    from spatial_audio_lm.signal.spatial_audio import audio_info as audio_info
-    from spatial_audio_lm.simulation.scenes import SceneRecord as SceneRecord
+    from spatial_audio_lm.simulation.records import SceneRecord as SceneRecord
     from spatial_audio_lm.simulation.scenes import render_scene as render_scene
 
 __all__ = list(_PUBLIC_NAMES)

@@ -5,6 +5,8 @@ owner's terms and brought into our layout by ``spatial-audio-lm convert``.
 """
 
 import difflib
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +25,7 @@ class PublishedCheckpoint:
         hub_id: Repository on the Hugging Face Hub.
         file: File in that repository, or None where the whole folder is the checkpoint.
         layout: How its keys are named, in the words of the converter.
-        converter: System name that ``spatial-audio-lm convert`` takes.
+        converter: Name of its converter, as ``spatial-audio-lm convert`` takes it.
         license: Terms of the weights, as their publisher states them.
         description: What it is, in one line.
     """
@@ -43,7 +45,7 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
         hub_id="laion/clap-htsat-unfused",
         file=None,
         layout="transformers",
-        converter="elsa",
+        converter="clap",
         license="apache-2.0",
         description="CLAP (HTS-AT and RoBERTa): the towers that full-size ELSA starts from",
     ),
@@ -52,11 +54,27 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
         hub_id="lukewys/laion_clap",
         file="630k-audioset-best.pt",
         layout="laion",
-        converter="elsa",
+        converter="clap",
         license="cc0-1.0 (as the code repository LAION-AI/CLAP states it)",
         description="The same CLAP in the layout of LAION's own code (unfused, clips up to 10 s)",
     ),
 )
+
+
+# System -> module and function; imported when one is asked for.
+CONVERTERS: dict[str, tuple[str, str]] = {
+    "clap": ("spatial_audio_lm.models.elsa.convert_elsa", "convert_clap"),
+}
+
+
+def converter(system: str) -> Callable[[Path, Path], object]:
+    """The function that brings a published checkpoint into our layout: `(source, output folder)`.
+
+    Args:
+        system: A key of :data:`CONVERTERS`.
+    """
+    module, function = CONVERTERS[system]
+    return getattr(importlib.import_module(module), function)
 
 
 def packaged_names() -> list[str]:

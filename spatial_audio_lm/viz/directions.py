@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Arc, Circle
 
 from spatial_audio_lm.pipelines.answers import Location, QueryResult, TextMatch
+from spatial_audio_lm.pipelines.wording import clock, direction_numbers, direction_words
 from spatial_audio_lm.signal.conventions import unit_vector, wrap_azimuth_deg
 from spatial_audio_lm.viz.figures import (
     BLUE,
@@ -20,14 +21,12 @@ from spatial_audio_lm.viz.figures import (
     new_figure,
 )
 from spatial_audio_lm.viz.listener import (
-    direction_numbers,
-    direction_words,
     draw_listener,
     draw_wedge,
     on_plan,
     plan_half_width_deg,
 )
-from spatial_audio_lm.viz.text_layout import clock, line_height, wrap_text
+from spatial_audio_lm.viz.text_layout import line_height, wrap_text
 
 _RINGS_M = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 _MAX_TEXTS = 12
@@ -85,7 +84,7 @@ def _draw_plan(axes: Axes, place: Location) -> None:
         axes.text(x, y, words, size=TEXT_SIZE, color=MUTED, ha="center", va="center", weight="bold", rotation=turn)
     draw_listener(axes, 0, 0, 0.115, label_size=SMALL_SIZE)
     if place.azimuth_deg is None:
-        for line, words in enumerate(wrap_text(f"no direction: {place.reason}", 2.9, TEXT_SIZE)):
+        for line, words in enumerate(wrap_text(place.reason or "no direction", 2.6, TEXT_SIZE)):
             axes.text(
                 0, -0.32 - 0.1 * line, words, size=TEXT_SIZE, color=INK, ha="center", va="center", parse_math=False
             )
@@ -93,19 +92,19 @@ def _draw_plan(axes: Axes, place: Location) -> None:
     if place.elevation_deg is not None and place.spread_deg is not None:
         width_deg = plan_half_width_deg(place.elevation_deg, place.spread_deg)
         draw_wedge(axes, 0, 0, place.azimuth_deg, width_deg, 1.0, ORANGE)
-    reach = 0.9
+    azimuth_deg, reach = place.azimuth_deg, 0.9
     if place.distance_m is not None:
         outer = next((ring for ring in _RINGS_M[2:] if ring >= 1.1 * place.distance_m), 1.2 * place.distance_m)
         reach = _ring_radius(place.distance_m, outer)
         # The rings are labelled where the wedge is not.
-        label_side = max((45.0, -45.0, 135.0, -135.0), key=lambda side: abs(wrap_azimuth_deg(side - place.azimuth_deg)))
+        label_side = max((45.0, -45.0, 135.0, -135.0), key=lambda side: abs(wrap_azimuth_deg(side - azimuth_deg)))
         for ring in [ring for ring in _RINGS_M if ring <= outer][-3:]:
             radius = _ring_radius(ring, outer)
             axes.add_patch(Circle((0, 0), radius, fill=False, edgecolor=FAINT, linewidth=1.2, zorder=2))
             x, y = on_plan(label_side, radius)
-            axes.text(float(x), float(y), f"{ring:g} m", size=SMALL_SIZE, color=MUTED, ha="center", va="center", zorder=4,
-                      bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 1.5})  # fmt: skip
-    x, y = on_plan(place.azimuth_deg, reach)
+            text = axes.text(float(x), float(y), f"{ring:g} m", size=SMALL_SIZE, color=MUTED, ha="center", va="center")
+            text.set(zorder=4, bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 1.5})
+    x, y = on_plan(azimuth_deg, reach)
     axes.plot([0, float(x)], [0, float(y)], color=ORANGE, linewidth=2.2, zorder=5)
     axes.plot(
         [float(x)], [float(y)], "o", markersize=15, color=ORANGE, markeredgecolor="white", markeredgewidth=2, zorder=8
@@ -176,9 +175,8 @@ def _draw_bars(axes: Axes, rows: list[tuple[TextMatch, list[str]]], height: floa
             top -= line_height(TEXT_SIZE)
         share = match.similarity if single else match.score
         label = "–" if share is None else f"{share:.2f}" if single else f"{share:.0%}"
-        bar = {"height": _BAR_HEIGHT, "align": "center"}
-        axes.barh(top, full, color=GROUND, edgecolor=FAINT, linewidth=0.8, **bar)
-        axes.barh(top, full * min(max(share or 0.0, 0.0), 1.0), color=BLUE if best else SKY, **bar)
+        axes.barh(top, full, _BAR_HEIGHT, color=GROUND, edgecolor=FAINT, linewidth=0.8)
+        axes.barh(top, full * min(max(share or 0.0, 0.0), 1.0), _BAR_HEIGHT, color=BLUE if best else SKY)
         axes.text(full + 0.12, top, label, size=TEXT_SIZE, color=INK, weight="bold" if best else "normal", va="center")
         top -= _BAR_HEIGHT / 2 + _ROW_GAP
     note = "cosine similarity: 1 is a perfect fit, 0 or less no fit" if single else "the given sentences share 100%"

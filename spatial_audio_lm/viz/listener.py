@@ -3,6 +3,8 @@
 Pictures have the front up and the left at the left, as on a map whose reader is the listener.
 """
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Ellipse, Polygon
@@ -11,7 +13,7 @@ from spatial_audio_lm.signal.conventions import direction_of, unit_vector
 from spatial_audio_lm.viz.figures import INK, MUTED
 
 
-def on_plan(azimuth_deg: float | np.ndarray, distance: float | np.ndarray = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def on_plan(azimuth_deg: float | np.ndarray, distance: float | np.ndarray = 1.0) -> tuple[Any, Any]:
     """Place on the picture of a direction: front is up, left is left.
 
     Args:
@@ -100,31 +102,3 @@ def plan_half_width_deg(elevation_deg: float, spread_deg: float) -> float:
     # The cone's edge, seen from above: sin(half width) = sin(spread) / cos(elevation).
     sine = float(unit_vector(spread_deg, 0.0)[1] / unit_vector(0.0, elevation_deg)[0])
     return float(direction_of([max(0.0, 1.0 - sine**2) ** 0.5, min(sine, 1.0), 0.0])[0])
-
-
-def direction_words(azimuth_deg: float, elevation_deg: float) -> str:
-    """A direction as one says it: "from the front left, above ear level"."""
-    sides = [
-        "the front",
-        "the front left",
-        "the left",
-        "the back left",
-        "behind",
-        "the back right",
-        "the right",
-        "the front right",
-    ]
-    side = sides[int(np.floor((azimuth_deg % 360.0 + 22.5) / 45.0)) % 8]
-    if abs(elevation_deg) < 10.0:
-        return f"from {side}, at ear level"
-    if abs(elevation_deg) > 70.0:
-        return f"from {'above' if elevation_deg > 0 else 'below'}"
-    where = "above" if elevation_deg > 0 else "below"
-    return f"from {side}, {'slightly ' if abs(elevation_deg) < 25.0 else ''}{where} ear level"
-
-
-def direction_numbers(azimuth_deg: float, elevation_deg: float) -> str:
-    """A direction in numbers that need no convention: "78° to the left, 14° up"."""
-    turn, height = round(abs(azimuth_deg)), round(abs(elevation_deg))
-    sideways = f"{turn}° to the {'left' if azimuth_deg > 0 else 'right'}" if turn not in (0, 180) else f"{turn}°"
-    return sideways + (f", {height}° {'up' if elevation_deg > 0 else 'down'}" if height else ", level")

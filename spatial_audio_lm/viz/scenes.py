@@ -10,6 +10,7 @@ from matplotlib.patheffects import withStroke
 
 from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
 from spatial_audio_lm.pipelines.answers import Location
+from spatial_audio_lm.pipelines.wording import direction_numbers
 from spatial_audio_lm.signal.conventions import unit_vector
 from spatial_audio_lm.simulation.receivers import turn_horizontally
 from spatial_audio_lm.simulation.records import SceneRecord, SceneSource
@@ -24,7 +25,7 @@ from spatial_audio_lm.viz.figures import (
     TITLE_SIZE,
     new_figure,
 )
-from spatial_audio_lm.viz.listener import direction_numbers, draw_listener, draw_wedge, on_plan, plan_half_width_deg
+from spatial_audio_lm.viz.listener import draw_listener, draw_wedge, on_plan, plan_half_width_deg
 from spatial_audio_lm.viz.text_layout import line_height, text_width, wrap_text
 
 _WIDTH, _PLAN, _MARGIN = 7.6, 6.4, 0.6  # inches
@@ -63,20 +64,23 @@ def plot_scene(record: SceneRecord, estimate: Location | None = None, title: str
         estimate: What a model said about its sound: drawn as a wedge and a point.
         title: Heading; the scene's name if not given.
     """
-    height = _PLAN + 2.3
+    heading = wrap_text(title or record.scene_id, _WIDTH - 2 * _MARGIN, TITLE_SIZE, "bold", max_lines=3)
+    height = _PLAN + 2.3 + (len(heading) - 1) * line_height(TITLE_SIZE)
     figure = new_figure(_WIDTH, height)
 
     def write(text: str, y: float, size: float, color: str, weight: str = "normal") -> None:
-        line = wrap_text(text, _WIDTH - 2 * _MARGIN, size, weight, max_lines=1)[0]
-        figure.text(
-            _MARGIN / _WIDTH, y / height, line, size=size, color=color, weight=weight, va="center", parse_math=False
-        )
+        x = _MARGIN / _WIDTH
+        figure.text(x, y / height, text, size=size, color=color, weight=weight, va="center", parse_math=False)
 
-    write(title or record.scene_id, height - 0.5, TITLE_SIZE, INK, "bold")
+    top = height - 0.5
+    for line in heading:
+        write(line, top, TITLE_SIZE, INK, "bold")
+        top -= line_height(TITLE_SIZE)
+    top -= 0.08
     x, y, z = record.room.size_m
     write(
         f"a room of {x:.1f} × {y:.1f} m, {z:.1f} m high, reverberation {record.room.t30_s:.2f} s",
-        height - 0.85,
+        top,
         TEXT_SIZE,
         MUTED,
     )
@@ -85,7 +89,7 @@ def plot_scene(record: SceneRecord, estimate: Location | None = None, title: str
     )
     if estimate is not None:
         if estimate.azimuth_deg is None or estimate.elevation_deg is None:
-            text = f"● estimate: no direction ({estimate.reason})"
+            text = f"● no estimate: {estimate.reason}"
         else:
             text = f"● estimate: {direction_numbers(estimate.azimuth_deg, estimate.elevation_deg)}"
             text += f", about {estimate.distance_m:.1f} m away" if estimate.distance_m is not None else ""

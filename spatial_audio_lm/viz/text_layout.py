@@ -61,10 +61,3 @@ def wrap_text(text: str, width: float, size: float, weight: str = "normal", max_
             last = last[:-1]
         lines = [*lines[: max_lines - 1], last.rstrip() + "…"]
     return lines
-
-
-def clock(seconds: float) -> str:
-    """A time in a recording: "0:07", "1:02:03"."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.pipelines.answers import QueryResult, Window
+from spatial_audio_lm.pipelines.wording import clock
 from spatial_audio_lm.viz.figures import (
     BLUE,
     FAINT,
@@ -21,7 +22,7 @@ from spatial_audio_lm.viz.figures import (
     TITLE_SIZE,
     new_figure,
 )
-from spatial_audio_lm.viz.text_layout import clock, line_height, wrap_text
+from spatial_audio_lm.viz.text_layout import line_height, wrap_text
 
 _WIDTH, _MARGIN, _AXIS_WIDTH = 10.5, 0.45, 0.75  # inches
 _STRIP, _DIRECTION, _GAP = 0.55, 2.6, 0.26  # heights in inches
@@ -177,7 +178,7 @@ def _draw_direction(axes: Axes, windows: tuple[Window, ...]) -> None:
     axes.add_collection(LineCollection(bars, colors=colors, linewidths=min(6.0, 0.8 * points_per_window), zorder=3))
     axes.scatter(
         [(window.start_s + window.end_s) / 2 for window in heard],
-        [window.azimuth_deg for window in heard],
+        [window.azimuth_deg or 0.0 for window in heard],
         s=np.clip(1.2 * points_per_window, 1.2, 8.0) ** 2,
         color=[to_rgba(ORANGE, _certainty(window)) for window in heard],
         linewidths=0,
@@ -185,5 +186,5 @@ def _draw_direction(axes: Axes, windows: tuple[Window, ...]) -> None:
     )
     if all(window.azimuth_deg is None for window in windows):
         reasons = sorted({window.reason for window in windows if window.reason})
-        axes.text(0.5, 0.36, f"no direction: {', '.join(reasons)}", transform=axes.transAxes, size=TEXT_SIZE, color=INK,
+        axes.text(0.5, 0.36, "; ".join(reasons), transform=axes.transAxes, size=TEXT_SIZE, color=INK,
                   ha="center", va="center", parse_math=False)  # fmt: skip

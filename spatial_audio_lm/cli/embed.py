@@ -1,0 +1,74 @@
+"""`spatial-audio-lm embed FILE ... --out x.safetensors`: recordings as vectors of the common space."""
+
+import json as json_format
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spatial_audio_lm.cli.options import DEFAULT_MODEL, Debug, Format, Json, Model, Recordings, ending_in
+from spatial_audio_lm.cli.output import one_line, print_error, print_json, print_warnings, progress_bar, reason_of
+from spatial_audio_lm.errors import DataError
+from spatial_audio_lm.files import write_whole
+
+
+def embed(
+    files: Recordings,
+    out: Annotated[
+        Path, typer.Option(metavar="OUT.safetensors", callback=ending_in(".safetensors"), help="File to write.")
+    ],
+    model: Model = DEFAULT_MODEL,
+    format: Format = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write recordings as vectors: a tensor `embeddings` (rows, dim), and which row is which in its metadata.
+
+    A recording of up to ten seconds is one row, a longer one a row a window. The metadata `rows` is a JSON list of
+    {file, start_s, end_s}. A file that cannot be used is reported, the others go on, and the exit status is 1.
+    """
+    import torch
+    from safetensors.torch import save
+
+    from spatial_audio_lm.cli.loading import load_query_engine
+
+    engine = load_query_engine(model)
+    vectors: list[torch.Tensor] = []
+    rows: list[dict[str, Any]] = []
+    reports: list[dict[str, Any]] = []
+    with progress_bar("Embedding", unit="file") as advance:
+        for number, file in enumerate(files):
+            name = one_line(str(file))
+            try:
+                result = engine.embed(file, format)
+            except Exception as error:
+                if debug:
+                    traceback.print_exception(error)
+                print_error(reason_of(error))
+                reports.append({"file": name, "rows": 0, "error": reason_of(error)})
+            else:
+                print_warnings(result.warnings)
+                vectors.append(result.embeddings)
+                spans = zip(result.start_s, result.end_s, strict=True)
+                rows += [{"file": name, "start_s": round(start, 3), "end_s": round(end, 3)} for start, end in spans]
+                reports.append(
+                    {
+                        "file": name,
+                        "rows": len(result.embeddings),
+                        "resampled_from": result.resampled_from,
+                        "error": None,
+                    }
+                )
+            advance(number + 1, len(files))
+    if not rows:
+        raise DataError(f"none of the {len(files)} files could be embedded; {out.name} was not written")
+    table = torch.cat(vectors)
+    metadata = {"rows": json_format.dumps(rows), "model": model, "normalized": "l2"}
+    write_whole(out, save({"embeddings": table}, metadata=metadata))
+    if json:
+        print_json({"out": str(out), "rows": len(table), "dim": table.shape[1], "files": reports})
+    else:
+        print(f"{out}: {len(table)} rows of {table.shape[1]} from {len(vectors)} of {len(files)} files")
+    if len(vectors) < len(files):
+        raise typer.Exit(1)

@@ -1,0 +1,49 @@
+"""Options and arguments that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spatial_audio_lm.models.checkpoints import DEFAULT_QUERY_MODEL
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Model = Annotated[
+    str, typer.Option("--model", metavar="NAME|FOLDER", help="A packaged checkpoint, or a folder of save_pretrained.")
+]
+FORMATS = ("mono", "binaural", "foa", "foa_fuma", "foa_n3d")  # SpatialAudio's; its module loads torch
+
+
+def _known_format(value: str | None) -> str | None:
+    if value is not None and value not in FORMATS:
+        raise typer.BadParameter(f"{value!r} is not known; one of {', '.join(FORMATS)} is wanted")
+    return value
+
+
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="|".join(FORMATS),
+        callback=_known_format,
+        help="What the channels are. Not given: 1 is mono, 2 binaural, 4 first-order ambisonics (AmbiX).",
+    ),
+]
+
+
+def ending_in(*suffixes: str) -> Callable[[Path | None], Path | None]:
+    """A check for an output file, made before any work is done."""
+
+    def check(value: Path | None) -> Path | None:
+        if value is not None and value.suffix.lower() not in suffixes:
+            raise typer.BadParameter(f"{value} must end in {' or '.join(suffixes)}")
+        return value
+
+    return check
+
+
+Recordings = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Sound files: WAV, FLAC, OGG, ...")]
+
+DEFAULT_MODEL = DEFAULT_QUERY_MODEL

@@ -1,0 +1,137 @@
+"""Any recording as a sequence of windows, in memory that does not grow with its length.
+
+A recording of up to ten seconds is one window. A longer one is cut into windows of four seconds, two apart: about the
+length that the packaged model was trained on, and short enough to say when something sounds.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from spatial_audio_lm.errors import AudioFileError, AudioValueError, TextError
+from spatial_audio_lm.features.audio_inputs import spatial_audios
+from spatial_audio_lm.files import shown_name
+from spatial_audio_lm.signal.intensity_direction import no_direction_reason
+from spatial_audio_lm.signal.sound_files import audio_info
+from spatial_audio_lm.signal.spatial_audio import SpatialAudio
+
+WHOLE_S = 10.0
+WINDOW_S = 4.0
+HOP_S = 2.0
+_NOTHING_TO_HEAR = ("silence", "no pressure")  # how such reasons begin
+
+Recording = SpatialAudio | str | os.PathLike[str] | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A window of a recording.
+
+    Attributes:
+        start_s: Where it begins.
+        audio: Its sound, at the recording's own rate.
+        reason: Why it has no direction, None if it may have one.
+    """
+
+    start_s: float
+    audio: SpatialAudio
+    reason: str | None
+
+    @property
+    def end_s(self) -> float:
+        """Where it ends."""
+        return self.start_s + self.audio.duration_s
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is nothing to hear at all."""
+        return self.reason is not None and self.reason.startswith(_NOTHING_TO_HEAR)
+
+
+class OpenRecording:
+    """A recording whose head is known, and whose windows can be walked through once or more.
+
+    Args:
+        source: `SpatialAudio`, a path, or a dictionary with `array` `(channels, time)`, `sampling_rate` and perhaps
+            `format`.
+        format: Format of a file where the number of channels does not tell it ("foa_fuma", ...).
+
+    Raises:
+        SpatialAudioError: What is no recording, with the way out.
+    """
+
+    def __init__(self, source: Recording, format: str | None = None):
+        self.format = format
+        self.audio: SpatialAudio | None = None
+        self.path: str | None = None
+        if isinstance(source, str | os.PathLike):
+            self.path = _checked_path(os.fspath(source))
+            self.duration_s = audio_info(self.path).duration_s
+        else:
+            self.audio = spatial_audios(dict(source) if isinstance(source, Mapping) else source)[0]
+            self.path = self.audio.path
+            self.duration_s = self.audio.duration_s
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return shown_name(self.path) if self.path else "the recording"
+
+    @property
+    def file(self) -> str | None:
+        """Path that can be printed and written as JSON; None for an array."""
+        return self.path.encode("utf-8", "backslashreplace").decode() if self.path else None
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The windows in order of time; one at least."""
+        for start_s, audio in self._windows():
+            reason = no_direction_reason(audio)
+            if audio.format == "mono":  # has no direction whatever it holds; two ears of it are asked for silence
+                both = replace(audio, waveform=audio.waveform.expand(2, -1), format="binaural")
+                two_ears = no_direction_reason(both)
+                reason = two_ears if two_ears is not None and two_ears.startswith(_NOTHING_TO_HEAR) else reason
+            yield Stretch(start_s, audio, reason)
+
+    def _windows(self) -> Iterator[tuple[float, SpatialAudio]]:
+        if self.audio is None:
+            assert self.path is not None
+            if self.duration_s > WHOLE_S:
+                yield from SpatialAudio.stream(self.path, WINDOW_S, HOP_S, self.format)
+            else:
+                yield 0.0, SpatialAudio.load(self.path, self.format)
+        elif self.duration_s <= WHOLE_S:
+            yield 0.0, self.audio
+        else:
+            start_s = 0.0
+            while start_s + WINDOW_S < self.duration_s:
+                yield start_s, self.audio.crop(start_s, start_s + WINDOW_S)
+                start_s += HOP_S
+            yield start_s, self.audio.crop(start_s, self.duration_s)
+
+
+def _checked_path(path: str | bytes) -> str:
+    text = os.fsdecode(path)
+    if not text.strip():
+        raise AudioFileError("the path of the recording is empty")
+    if text.startswith(("http://", "https://")):
+        raise AudioFileError(f"{text}: nothing is downloaded here: save the recording and give its path")
+    try:
+        exists = os.path.lexists(path)
+    except ValueError as error:  # a NUL byte
+        raise AudioFileError(f"{shown_name(text)}: is not a possible file name: {error}") from error
+    if not exists and " " in text and not os.path.splitext(text)[1]:
+        raise TextError(f"{text!r} is a sentence, not a file: the recording comes first, the sentences after it")
+    return text
+
+
+def require_sound(heard: bool, recording: OpenRecording) -> None:
+    """Refuses a recording of which no window holds a sound.
+
+    Raises:
+        AudioValueError: It is silent from begin to end.
+    """
+    if not heard:
+        raise AudioValueError(
+            f"{recording.name}: is silent from begin to end, so that no sentence can fit: check the recording's level"
+        )
