@@ -24,6 +24,23 @@ LOSS_WEIGHTS = {
     "concentration": 0.1,
 }
 
+# CLAP's text tower. It is taken as RoBERTa and not as transformers' CLAP text model, which is the same but has no SDPA
+# attention and another default of layer_norm_eps than the published weights were trained with.
+ROBERTA_BASE = {
+    "vocab_size": 50_265,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 514,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+
 
 class ElsaConvConfig(PretrainedConfig):
     """The compact semantic branch: a small CNN on the log-mel spectrogram of W.
@@ -190,9 +207,7 @@ class ElsaConfig(PretrainedConfig):
         if not isinstance(spatial_config, ElsaSpatialConfig):
             spatial_config = ElsaSpatialConfig(**(spatial_config or {}))
         self.spatial_config = spatial_config
-        # CLAP's text tower is RoBERTa-base, whose layer_norm_eps is 1e-5 (ClapTextConfig's own default, 1e-12, is not
-        # what the published weights were trained with).
-        self.text_config = _sub_config(text_config, "clap_text_model", {"layer_norm_eps": 1e-5})
+        self.text_config = _sub_config(text_config, "roberta", ROBERTA_BASE)
         self.text_pooling = text_pooling
         self.projection_dim = projection_dim
         self.audio_projection_hidden = audio_projection_hidden
@@ -238,7 +253,7 @@ def _sub_config(
 ) -> PretrainedConfig:
     if isinstance(config, PretrainedConfig):
         return config
-    settings = defaults if config is None else dict(config)
+    settings = dict(defaults if config is None else config)
     model_type = settings.pop("model_type", default_type)
     if model_type == ElsaConvConfig.model_type:  # also before `register()` has been called
         return ElsaConvConfig(**settings)

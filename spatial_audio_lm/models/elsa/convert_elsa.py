@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
+from transformers import AutoTokenizer, ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig, RobertaConfig
 
 from spatial_audio_lm.errors import CheckpointError
 from spatial_audio_lm.files import read_json, write_json
@@ -25,7 +25,7 @@ from spatial_audio_lm.layers.published_weights import (
     read_safetensors,
     read_torch_checkpoint,
 )
-from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig
+from spatial_audio_lm.models.elsa.configuration_elsa import ROBERTA_BASE, ElsaConfig
 from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
@@ -71,7 +71,8 @@ _LAION_DROPPED = (
     (r"^(text|audio)_transform\.", "projections of a loss that published CLAP and ELSA do not use"),
     (r"^text_branch\.embeddings\.position_ids$", "position numbers: a constant"),
 )
-_CONSTANTS = r"(relative_position_index|embeddings\.position_ids|embeddings\.token_type_ids)$"
+_POSITION_NUMBERS = r"^text_model\.embeddings\.(position_ids|token_type_ids)$"
+_CONSTANTS = rf"relative_position_index$|{_POSITION_NUMBERS}"
 _NEW_LAYERS = r"^(spatial_model|audio_projection|(direction|distance|area|reverberation|concentration)_head)\."
 
 
@@ -206,7 +207,7 @@ def elsa_from_clap(
     """
     elsa_config = ElsaConfig(
         audio_config=weights.config.audio_config,
-        text_config=weights.config.text_config,
+        text_config=RobertaConfig(**{name: getattr(weights.config.text_config, name) for name in ROBERTA_BASE}),
         **({"projection_dim": weights.config.projection_dim} | dict(config or {})),
     )
     with torch.random.fork_rng(devices=[]):
@@ -218,6 +219,8 @@ def elsa_from_clap(
     for name, value in weights.state.items():
         if name.startswith("audio_projection."):
             dropped[weights.origin[name]] = "CLAP's audio projection (768 to 512): ELSA's takes the two branches joined"
+        elif re.search(_POSITION_NUMBERS, name):
+            dropped[weights.origin[name]] = "position numbers: a constant"
         elif name == "logit_scale_t":
             dropped[weights.origin[name]] = "second temperature: CLAP's loss and ELSA's use one, logit_scale_a"
         else:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModel, ClapAudioModel, ClapTextModel, PretrainedConfig, PreTrainedModel
+from transformers import AutoModel, ClapAudioModel, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
@@ -100,10 +100,11 @@ class ElsaProjection(nn.Module):
 
 
 def _encoder(config: PretrainedConfig) -> PreTrainedModel:
-    # AutoModel does not know CLAP's single towers, nor ours before `register()` was called.
-    classes = {"clap_audio_model": ClapAudioModel, "clap_text_model": ClapTextModel, "elsa_conv": ElsaConvModel}
-    model_class = classes.get(config.model_type)
-    return AutoModel.from_config(config) if model_class is None else model_class(config)
+    if config.model_type == "clap_audio_model":  # a part of CLAP, which AutoModel does not list
+        # HTS-AT has one attention of its own; whatever is asked for the rest of the model does not concern it.
+        config._attn_implementation = "eager"
+        return ClapAudioModel(config)
+    return ElsaConvModel(config) if config.model_type == "elsa_conv" else AutoModel.from_config(config)
 
 
 class ElsaPreTrainedModel(PreTrainedModel):
@@ -114,7 +115,7 @@ class ElsaPreTrainedModel(PreTrainedModel):
     main_input_name = "input_features"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _no_split_modules = ["MaskedConvStage"]  # noqa: RUF012
+    _no_split_modules = ["MaskedConvStage", "PaperStage"]  # noqa: RUF012
 
     def _init_weights(self, module: nn.Module) -> None:
         init_convolutional(module)
@@ -154,6 +155,7 @@ class ElsaModel(ElsaPreTrainedModel):
         self, input_features: Tensor, spatial_features: Tensor, audio_attention_mask: Tensor | None = None
     ) -> Tensor:
         """The audio projection before normalisation, `(batch, projection_dim)`: what the heads see."""
+        input_features = input_features.to(self.audio_model.dtype)
         if audio_attention_mask is None:
             mel = self.audio_model(input_features)
         elif self.config.audio_config.model_type == "clap_audio_model":

@@ -117,6 +117,7 @@ class ElsaConvModel(PreTrainedModel):
     config_class = ElsaConvConfig
     main_input_name = "input_features"
     supports_gradient_checkpointing = True
+    _supports_sdpa = True  # there is no attention: any implementation will do
     _no_split_modules = ["MaskedConvStage"]  # noqa: RUF012
 
     def __init__(self, config: ElsaConvConfig):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
@@ -50,14 +51,25 @@ class AddCoordinates(nn.Module):
         return torch.cat([x, frequency.expand(batch, 1, bands, frames), time.expand(batch, 1, bands, frames)], dim=1)
 
 
+class PaperStage(GradientCheckpointingLayer):
+    """Coordinates, 3x3 convolution, ELU, 2x2 maximum."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.coordinates = AddCoordinates()
+        self.conv = nn.Conv2d(in_channels + 2, out_channels, 3, padding=1)
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(F.elu(self.conv(self.coordinates(x))))
+
+
 class PaperBranch(nn.Sequential):
     """One of the two CNNs of the paper: `(batch, 3, bands, frames)` to `(batch, 1200)`."""
 
     def __init__(self, conv_channels: list[int]):
-        layers: list[nn.Module] = []
-        for before, after in zip([3, *conv_channels[:-1]], conv_channels, strict=True):
-            layers += [AddCoordinates(), nn.Conv2d(before + 2, after, 3, padding=1), nn.ELU(), nn.MaxPool2d(2)]
-        super().__init__(*layers, nn.Flatten())
+        pairs = zip([3, *conv_channels[:-1]], conv_channels, strict=True)
+        super().__init__(*(PaperStage(before, after) for before, after in pairs), nn.Flatten())
 
 
 class PaperSpatialEncoder(nn.Module):
@@ -128,7 +140,8 @@ class ElsaSpatialPreTrainedModel(PreTrainedModel):
     base_model_prefix = "spatial_model"
     main_input_name = "spatial_features"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["MaskedConvStage"]  # noqa: RUF012
+    _supports_sdpa = True  # attention pooling only: any implementation will do
+    _no_split_modules = ["MaskedConvStage", "PaperStage"]  # noqa: RUF012
 
     def _init_weights(self, module: nn.Module) -> None:
         init_convolutional(module)

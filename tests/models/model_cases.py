@@ -1,0 +1,187 @@
+"""Small versions of every model, with inputs, for the tests that all models share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig, ElsaConvConfig, ElsaSpatialConfig
+from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
+from spatial_audio_lm.models.elsa.modeling_elsa_conv import ElsaConvModel
+from spatial_audio_lm.models.elsa.modeling_elsa_spatial import ElsaSpatialModel, ElsaSpatialModelForRegression
+
+Inputs = dict[str, Any]
+
+
+@dataclass
+class ModelCase:
+    """One model.
+
+    Args:
+        build: makes it with random weights.
+        inputs: makes a batch of the given size.
+        shapes: expected shape of each output but for its first dimension, the batch.
+        time_inputs: inputs whose dimension 2 is time, for models of any length.
+        mask: name of the input that masks them.
+        loss_inputs: what to add to get a loss, for a given batch size.
+        attention: whether a part of it has more than one attention implementation.
+    """
+
+    build: Callable[[], PreTrainedModel]
+    inputs: Callable[[int], Inputs]
+    shapes: dict[str, tuple[int, ...]]
+    time_inputs: tuple[str, ...] = ()
+    mask: str | None = None
+    loss_inputs: Callable[[int], Inputs] = field(default=lambda batch: {})
+    attention: bool = False
+
+
+def noise(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def built(make: Callable[[], PreTrainedModel]) -> Callable[[], PreTrainedModel]:
+    """The same random model every time, in evaluation mode, with batch statistics as after some training."""
+
+    def build() -> PreTrainedModel:
+        torch.manual_seed(0)
+        model = make()
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(std=0.1)
+                module.running_var.uniform_(0.5, 2.0)
+                nn.init.normal_(module.bias, std=0.1)  # without it, padding would stay zero by itself
+        return model.eval()
+
+    return build
+
+
+def text_inputs(batch: int) -> Inputs:
+    lengths = 3 + torch.arange(batch) % 4
+    mask = (torch.arange(6) < lengths[:, None]).long()
+    ids = torch.randint(5, 60, (batch, 6), generator=torch.Generator().manual_seed(2))
+    return {"input_ids": ids * mask + (1 - mask), "attention_mask": mask}  # 1 is the padding token of both encoders
+
+
+def elsa_labels(batch: int) -> Inputs:
+    values = torch.linspace(0.2, 1.0, batch)
+    labels = {
+        "azimuth_deg": 360 * values - 180,
+        "elevation_deg": 60 * values - 30,
+        "distance_m": 3 * values,
+        "floor_area_m2": 200 * values,
+        "t30_s": values,
+        "spatial_mask": torch.ones(batch, dtype=torch.bool),
+    }
+    return {"labels": labels}
+
+
+def regression_labels(batch: int) -> Inputs:
+    return {"labels": noise(7, batch, 44)}
+
+
+SMALL_CONV = {"stem_channels": 4, "stage_channels": [[4], [6, 6], [8]]}
+SMALL_SPATIAL = {"architecture": "compact", "num_bands": 16, "conv_channels": [4, 6, 8], "hidden_size": 12}
+SMALL_PAPER = {"num_bands": 17, "num_frames": 35, "conv_channels": [4, 4, 4], "hidden_size": 12}
+SMALL_TEXT = {
+    "vocab_size": 60,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 40,
+    "pad_token_id": 1,
+}
+SMALL_HTSAT = {
+    "patch_embeds_hidden_size": 8,
+    "hidden_size": 16,
+    "depths": [2, 2],
+    "num_hidden_layers": 2,
+    "num_attention_heads": [2, 2],
+    "spec_size": 64,
+    "num_mel_bins": 32,
+    "window_size": 4,
+}
+
+
+def compact_elsa() -> ElsaModel:
+    return ElsaModel(
+        ElsaConfig.compact(
+            audio_config=ElsaConvConfig(**SMALL_CONV),
+            spatial_config=ElsaSpatialConfig(**SMALL_SPATIAL),
+            text_config={"model_type": "electra", "embedding_size": 8, **SMALL_TEXT},
+            projection_dim=16,
+            head_hidden=8,
+        )
+    )
+
+
+def paper_elsa() -> ElsaModel:
+    return ElsaModel(
+        ElsaConfig(
+            audio_config={"model_type": "clap_audio_model", **SMALL_HTSAT},
+            spatial_config=SMALL_PAPER,
+            text_config={"model_type": "roberta", **SMALL_TEXT},
+            projection_dim=16,
+            head_hidden=8,
+        )
+    )
+
+
+ELSA_SHAPES: dict[str, tuple[int, ...]] = {
+    "audio_embeds": (16,),
+    "text_embeds": (16,),
+    "direction": (3,),
+    "distance_m": (),
+    "floor_area_m2": (),
+}
+
+CASES = {
+    "elsa_compact": ModelCase(
+        build=built(compact_elsa),
+        inputs=lambda batch: {
+            "input_features": noise(0, batch, 1, 40, 64),
+            "spatial_features": noise(1, batch, 7, 40, 16).clamp(-1, 1),
+            **text_inputs(batch),
+        },
+        shapes=ELSA_SHAPES | {"direction_concentration": (), "t30_s": ()},
+        time_inputs=("input_features", "spatial_features"),
+        mask="audio_attention_mask",
+        loss_inputs=elsa_labels,
+        attention=True,
+    ),
+    "elsa_paper": ModelCase(
+        build=built(paper_elsa),
+        inputs=lambda batch: {
+            "input_features": noise(0, batch, 1, 101, 32),
+            "spatial_features": noise(1, batch, 6, 35, 17).clamp(-1, 1),
+            **text_inputs(batch),
+        },
+        shapes=ELSA_SHAPES,
+        loss_inputs=elsa_labels,
+        attention=True,
+    ),
+    "elsa_conv": ModelCase(
+        build=built(lambda: ElsaConvModel(ElsaConvConfig(**SMALL_CONV))),
+        inputs=lambda batch: {"input_features": noise(0, batch, 1, 41, 64)},
+        shapes={"pooler_output": (8,), "last_hidden_state": (5, 8)},
+        time_inputs=("input_features",),
+        mask="attention_mask",
+    ),
+    "elsa_spatial_compact": ModelCase(
+        build=built(lambda: ElsaSpatialModel(ElsaSpatialConfig(**SMALL_SPATIAL))),
+        inputs=lambda batch: {"spatial_features": noise(0, batch, 7, 37, 16)},
+        shapes={"pooler_output": (12,)},
+        time_inputs=("spatial_features",),
+        mask="attention_mask",
+    ),
+    "elsa_spatial_regression": ModelCase(
+        build=built(lambda: ElsaSpatialModelForRegression(ElsaSpatialConfig(**SMALL_PAPER))),
+        inputs=lambda batch: {"spatial_features": noise(0, batch, 6, 35, 17)},
+        shapes={"logits": (44,), "pooler_output": (12,)},
+        loss_inputs=regression_labels,
+    ),
+}
