@@ -26,6 +26,14 @@ $(STAMP): pyproject.toml constraints/cpu.txt | $(BIN)/python
 
 install: $(STAMP)  ## Make .venv and install the package into it, with the tools for development
 
+# The scene is simulated: a siren on the left, far away. One of the eight sentences says so.
+demo: $(STAMP)  ## Simulate a scene, ask it eight sentences, save a picture of the answer
+	$(BIN)/spatial-audio-lm simulate $(DEMO) --sound siren --direction left --distance far --seed 2
+	@echo
+	$(BIN)/spatial-audio-lm query $(DEMO)/scene-0000.wav --plot $(DEMO)/query.png \
+	  "a siren from the left" "a siren from the right" "a siren from the front" "a siren from behind" \
+	  "a bird singing on the left" "a telephone ringing on the right" "rain from behind" "footsteps in front"
+
 test: $(STAMP)  ## Run the default test suite (no network, no GPU, under ten minutes on two cores)
 	$(BIN)/python -m pytest
 
@@ -35,3 +43,7 @@ test-slow: $(STAMP)  ## Run the long tests
 check: $(STAMP)  ## Lint and check types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+benchmark: $(STAMP)  ## Print the speed of rendering and of a query beside their limits
+	$(BIN)/python benchmarks/rendering.py
+	$(BIN)/python benchmarks/query.py

@@ -75,7 +75,8 @@ def assert_prints(expected: str, printed: str, where: str) -> None:
 
 
 def alike(expected: str, printed: str) -> bool:
-    """Whether two lines have the same words and nearly the same numbers; runs of spaces count as one."""
+    """Whether two lines have the same words and nearly the same numbers, whatever their spaces and bars."""
+    expected, printed = expected.replace("█", " "), printed.replace("█", " ")
     if NUMBER.sub("#", " ".join(expected.split())) != NUMBER.sub("#", " ".join(printed.split())):
         return False
     pairs = zip(NUMBER.findall(expected), NUMBER.findall(printed), strict=True)
