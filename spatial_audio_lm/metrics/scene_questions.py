@@ -75,7 +75,8 @@ class EmbeddedScenes:
 
     def __post_init__(self) -> None:
         count = len(self.sound_class)
-        lengths = {name: len(getattr(self, name)) for name in self.__dataclass_fields__ if getattr(self, name) is not None}
+        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        lengths = {name: len(values) for name, values in given.items() if values is not None}
         if count == 0 or set(lengths.values()) != {count}:
             raise DataError(f"every field needs one entry a scene, and at least one scene; got {lengths}")
 
@@ -251,7 +252,7 @@ def sentence_measures(scenes: EmbeddedScenes, embed_text: TextEmbedder) -> list[
     """Class and direction in one sentence, against every other pair: both must be right."""
     words = ATTRIBUTE_WORDS["direction"]
     pairs = [(name, word) for name in scenes.classes for word in words]
-    kept = np.array([index for index, scene in enumerate(scenes.attributes) if scene.direction is not None], dtype=np.int64)
+    kept = np.flatnonzero([scene.direction is not None for scene in scenes.attributes])
     if len(kept) == 0:
         return []
     embeds = embed_text([_class_from_direction(name, word) for name, word in pairs])

@@ -1,4 +1,4 @@
-"""The questions, put to a listener that knows every answer, to one that knows none, and to one that knows only sounds."""
+"""The questions, put to a listener who knows every answer, to one who knows none, and to one who knows only sounds."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -52,7 +52,8 @@ def scenes() -> EmbeddedScenes:
     generator = np.random.default_rng(0)
     count = 240
     azimuth, elevation = generator.uniform(-180, 180, count), generator.uniform(-60, 60, count)
-    distance, area, t30 = generator.uniform(0.5, 4, count), generator.uniform(15, 200, count), generator.uniform(0.1, 2, count)
+    distance, area = generator.uniform(0.5, 4, count), generator.uniform(15, 200, count)
+    t30 = generator.uniform(0.1, 2, count)
     attributes = tuple(
         spatial_attributes(*(float(value) for value in row))
         for row in zip(azimuth, elevation, distance, area, t30, strict=True)
@@ -86,7 +87,7 @@ def test_who_knows_everything_gets_everything(scenes):
         + retrieval_measures(scenes, _read, seed=0, draws=2, scenes_per_draw=60)
     )
     perfect = {key: measure.value for key, measure in measures.items() if not key.startswith("text_to_audio")}
-    assert perfect == {key: 1.0 for key in perfect} and len(perfect) == 2 + len(ATTRIBUTE_WORDS) + 1
+    assert perfect == dict.fromkeys(perfect, 1.0) and len(perfect) == 2 + len(ATTRIBUTE_WORDS) + 1
     for key in perfect:
         assert measures[key].interval.low == 1.0
     assert measures["text_to_audio_compatible_at_1"].value == 1.0
