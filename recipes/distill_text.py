@@ -8,9 +8,10 @@ Why: a text tower that has only read captions of a few classes knows no other wo
 definitions and examples, random word groups, and spatial captions, and learns to place each where MiniLM places it.
 
 How: the student is an ELECTRA encoder (transformers) with three of the teacher's six layers. Its word table has 128
-columns instead of 384: the teacher's table projected on its leading singular vectors, and a linear layer fitted by least
-squares that leads back to 384. It starts near the teacher, so half an hour on one CPU core is enough. The loss is one
-minus the cosine of the two mean-pooled sentence vectors.
+columns instead of 384: the teacher's table projected on its leading singular vectors, and a linear layer fitted by
+least squares that leads back to 384. It starts near the teacher, so half an hour on one CPU core is enough. The loss
+is one minus the cosine of the two mean-pooled sentence vectors. MiniLM's vector is vague about "left" and "right", so
+linear probes, thrown away afterwards, read each caption's spatial words from the student's vector as well.
 
 Expected with elsa_tiny.yaml: see `results.json` beside the weights (mean cosine on held-out text, by kind of text).
 """
@@ -149,15 +150,26 @@ class Distiller(torch.nn.Module):
             torch.nn.Linear(student.config.hidden_size, len(words) + 1) for words in ATTRIBUTE_WORDS.values()
         )
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, **inputs: Tensor) -> Tensor:
-        """Sentence vectors `(batch, dim)`."""
-        hidden = self.student(input_ids=input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
-        return mean_pool(hidden, attention_mask)
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, said: Tensor | None = None, **inputs: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Sentence vectors, and the probes' loss where it is known what the captions say.
 
-    def probe_loss(self, pooled: Tensor, said: Tensor) -> Tensor:
-        """Cross-entropy of the words said `(batch, attributes)`, 0 for none; mean over attributes."""
+        Args:
+            input_ids: `(batch, tokens)`.
+            attention_mask: likewise.
+            said: number of each attribute's word `(batch, attributes)`, 0 for none.
+            **inputs: what else the tokenizer gives.
+
+        Returns:
+            `(batch, dim)` and the cross-entropy, mean over attributes.
+        """
+        hidden = self.student(input_ids=input_ids, attention_mask=attention_mask, **inputs).last_hidden_state
+        pooled = mean_pool(hidden, attention_mask)
+        if said is None:
+            return pooled, None
         losses = [functional.cross_entropy(p(pooled).float(), s) for p, s in zip(self.probes, said.T, strict=True)]
-        return torch.stack(losses).mean()
+        return pooled, torch.stack(losses).mean()
 
 
 class TextBatches(Dataset):
@@ -224,13 +236,10 @@ def distillation_loss(
     model: torch.nn.Module, teacher: torch.nn.Module, batch: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor | None]:
     """One minus the cosine between the two sentence vectors, averaged over the batch; and the probes' loss if any."""
-    batch = dict(batch)
-    said = batch.pop("said", None)
+    texts = {name: value for name, value in batch.items() if name != "said"}
     with torch.no_grad():
-        target = mean_pool(teacher(**batch).last_hidden_state, batch["attention_mask"])
-    made = model(**batch)
-    distiller = model.module if hasattr(model, "module") else model
-    probe = None if said is None else distiller.probe_loss(made, said)
+        target = mean_pool(teacher(**texts).last_hidden_state, batch["attention_mask"])
+    made, probe = model(**batch)
     return (1 - functional.cosine_similarity(made, target)).mean(), probe
 
 

@@ -52,6 +52,7 @@ from spatial_audio_lm.objectives.processes import gather_rows
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings
 from spatial_audio_lm.simulation.sounds import SOUND_KINDS
+from spatial_audio_lm.simulation.worker_processes import start_worker
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
 from spatial_audio_lm.training.ema import ExponentialMovingAverage
@@ -189,7 +190,7 @@ def prepare_scenes(config: Config, plan: FeaturePlan) -> SceneFeatures | LiveSce
     missing = [k for k in range(plan.num_shards) if not (folder / f"shard-{k:05d}.safetensors").exists()]
     work = partial(process_feature_shard, plan=plan, folder=folder)
     if config.data.num_processes > 1 and len(missing) > 1:
-        with ProcessPoolExecutor(config.data.num_processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        with ProcessPoolExecutor(config.data.num_processes, get_context("spawn"), start_worker) as pool:
             list(tqdm(pool.map(work, missing), total=len(missing), desc="scenes", unit="shard"))
     else:
         for shard in tqdm(missing, desc="scenes", unit="shard", disable=not missing):

@@ -1,12 +1,12 @@
 """A finite pool of captions: every meaning that a caption of one sound can have, in several wordings.
 
 A meaning is six small numbers: sound (0: not named), direction, elevation, distance, size, reverberation (0: not
-stated). With a pool, a frozen text tower reads each caption once, not once a training step; and whether a caption fits a
-scene (so that it is no negative for it) is a comparison of numbers.
+stated). With a pool, a frozen text tower reads each caption once, not once a training step; and whether a caption fits
+a scene (so that it is no negative for it) is a comparison of numbers.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,7 @@ def scene_codes(labels: NDArray[np.floating], sound_class: Sequence[int], is_spa
     return codes
 
 
-@lru_cache(maxsize=None)
+@cache
 def _code(name: str, word: str | None) -> int:
     return 0 if word is None else 1 + ATTRIBUTE_WORDS[name].index(word)
 

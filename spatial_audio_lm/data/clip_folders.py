@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spatial_audio_lm.errors import DataError
-from spatial_audio_lm.files import read_json, write_json
 from spatial_audio_lm.language.vocabulary import sound_class
 from spatial_audio_lm.simulation.clips import file_clip, procedural_clip
 from spatial_audio_lm.simulation.records import Clip
@@ -67,7 +66,7 @@ def folder_clips(
     for column, wanted in (("fold", folds), ("licence", licences)):
         if wanted is not None:
             if column not in rows[0]:
-                raise DataError(f"{folder}/metadata.csv has no column {column}, which was asked to be in {sorted(wanted)}")
+                raise DataError(f"{folder}/metadata.csv has no column {column} (asked to be in {sorted(wanted)})")
             rows = [row for row in rows if row[column] in wanted]
     if not rows:
         raise DataError(f"{folder}: no clip with folds {folds} and licences {licences}")
@@ -77,16 +76,6 @@ def folder_clips(
 def procedural_clips(kinds: Collection[str], seeds: Collection[int], sample_rate: int) -> list[LabelledClip]:
     """Synthesised clips: every kind with every seed."""
     return [LabelledClip(procedural_clip(kind, seed, sample_rate), kind) for kind in kinds for seed in seeds]
-
-
-def save_clips(path: str | Path, clips: list[LabelledClip]) -> None:
-    """Write clip references as JSON, so that looking through the files happens once."""
-    write_json(path, [asdict(item) for item in clips], indent=None)
-
-
-def load_clips(path: str | Path) -> list[LabelledClip]:
-    """Read what `save_clips` wrote."""
-    return [LabelledClip(Clip(**row["clip"]), row["sound_class"]) for row in read_json(path, error=DataError)]
 
 
 def clips_digest(clips: list[LabelledClip]) -> str:

@@ -16,7 +16,7 @@ from spatial_audio_lm.simulation.records import Clip
 from spatial_audio_lm.simulation.sounds import synthesize
 
 PROCEDURAL_DURATION_S = 4.0
-CACHE_BYTES = 384 * 1024**2
+CACHE_BYTES = 1024**3  # a thousand clips of five seconds, at five speeds each, at 16 kHz
 ACTIVE_RANGE_DB = 45.0  # quieter than this below the loudest 20 ms counts as silence before and after the sound
 
 
@@ -72,7 +72,8 @@ class ClipStore:
             return self._kept[clip]
         samples = self._synthesised(clip) if clip.kind == "procedural" else self._read(clip)
         if clip.speed != 1.0:
-            samples = resample(torch.from_numpy(samples), round(clip.speed * self.sample_rate), self.sample_rate).numpy()
+            played_at = round(clip.speed * self.sample_rate)
+            samples = resample(torch.from_numpy(samples), played_at, self.sample_rate).numpy()
         self._kept[clip] = samples
         self._kept_bytes += samples.nbytes
         while self._kept_bytes > CACHE_BYTES:

@@ -9,7 +9,6 @@ makes what is missing and ends with the same bytes. Training and test rooms come
 """
 
 import hashlib
-import json
 from collections import OrderedDict
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -158,7 +157,7 @@ def finish_bank(folder: Path, settings: BankSettings) -> "RirBank":
         for suffix in ("safetensors", "json"):
             path = folder / f"shard-{shard:05d}.{suffix}"
             if not path.exists():
-                raise BankError(f"{path} is missing: run the job again with the same settings, it makes what is missing")
+                raise BankError(f"{path} is missing: run the job again with the same settings to make it")
             digest.update(sha256_of_file(path).encode())
         count += len(read_json(folder / f"shard-{shard:05d}.json", error=BankError))
     write_json(folder / "complete.json", {"num_rirs": count, "sha256": digest.hexdigest()})
@@ -197,7 +196,7 @@ class RirBank:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         if not (self.folder / "bank.json").exists():
-            raise BankError(f"{self.folder} holds no impulse response bank (no bank.json); make one: recipes/simulate_rirs.py")
+            raise BankError(f"{self.folder} is no bank (it has no bank.json); recipes/simulate_rirs.py makes one")
         head = read_json(self.folder / "bank.json", error=BankError)
         if head.get("version") != BANK_VERSION:
             raise BankError(
@@ -263,8 +262,3 @@ class RirBank:
     def __getstate__(self) -> dict[str, Any]:
         # A worker process opens the files and computes spectra for itself.
         return {**self.__dict__, "_files": {}, "_spectra": OrderedDict(), "_spectra_bytes": 0}
-
-
-def settings_digest(settings: BankSettings) -> str:
-    """A short name for settings, for folders that hold more than one bank."""
-    return hashlib.sha256(json.dumps(_head(settings), sort_keys=True).encode()).hexdigest()[:12]

@@ -22,6 +22,7 @@ from spatial_audio_lm.simulation.rir_bank import RirBank
 from spatial_audio_lm.simulation.rooms import BAND_CENTRES_HZ
 
 MAX_SOURCES = 4
+MADE_WITH = {name: version(name) for name in ("numpy", "scipy")}  # what equal bits depend on
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def sample_scene(
         bank=BankReference(**bank.reference),
         seed=seed,
         noise=tuple(noise),
-        made_with={name: version(name) for name in ("numpy", "scipy")},
+        made_with=dict(MADE_WITH),
     )
 
 

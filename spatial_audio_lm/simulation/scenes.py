@@ -82,7 +82,7 @@ def dry_signal(source: SceneSource, length: int, clips: ClipStore) -> Samples:
 
 def _equalizer(gains_db: tuple[float, ...], padded: int, sample_rate: int) -> Samples:
     if len(gains_db) != len(BAND_CENTRES_HZ):
-        raise RecordError(f"an equalizer has {len(BAND_CENTRES_HZ)} gains (at {BAND_CENTRES_HZ} Hz), got {len(gains_db)}")
+        raise RecordError(f"an equalizer has gains at {BAND_CENTRES_HZ} Hz, got {len(gains_db)} of them")
     octave = np.log2(np.maximum(rfftfreq(padded, 1 / sample_rate), 1.0))
     return (10 ** (np.interp(octave, np.log2(BAND_CENTRES_HZ), gains_db) / 20)).astype(np.float32)
 
