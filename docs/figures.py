@@ -3,7 +3,10 @@
 Each is drawn with the package's own functions, so that a figure cannot say something else than the code.
 """
 
+import contextlib
+import io
 import sys
+import tempfile
 from pathlib import Path
 
 import matplotlib
@@ -14,12 +17,24 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse, Wedge
 
+from spatial_audio_lm.cli.query import query
+from spatial_audio_lm.cli.simulate import simulate
 from spatial_audio_lm.language.attributes import spatial_attributes
 from spatial_audio_lm.signal.conventions import FOA_CHANNELS, unit_vector
 
 LISTENER = "#4a4a4a"
 AXIS = "#1f6f8b"
 WORDS = {"left": "#e9b872", "right": "#8fb996", "front": "#9fc2e0", "back": "#d4a5b5"}
+DEMO_SENTENCES = [
+    "a siren from the left",
+    "a siren from the right",
+    "a siren from the front",
+    "a siren from behind",
+    "a bird singing on the left",
+    "a telephone ringing on the right",
+    "rain from behind",
+    "footsteps in front",
+]
 
 
 def word_sector(word: str) -> tuple[float, float]:
@@ -109,12 +124,21 @@ def draw_space(path: Path) -> None:
     plt.close(figure)
 
 
+def draw_query(path: Path) -> None:
+    """The README's picture, made as `make demo` makes it."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        simulate(Path(folder), sound=["siren"], direction="left", distance="far", seed=2)
+        recording = Path(folder) / "scene-0000.wav"
+        query(recording.rename(recording.with_name("siren.wav")), DEMO_SENTENCES, plot=path)
+
+
 def main(folder: Path) -> list[Path]:
     """Draw every figure into a folder; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "space.png"
-    draw_space(path)
-    return [path]
+    figures = {folder / "space.png": draw_space, folder / "query.png": draw_query}
+    for path, draw in figures.items():
+        draw(path)
+    return list(figures)
 
 
 if __name__ == "__main__":
