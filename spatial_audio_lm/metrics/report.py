@@ -88,7 +88,7 @@ def markdown_table(measures: Sequence[Measure]) -> str:
         ends = measure.interval
         rows.append(
             (
-                measure.name,
+                measure.name.replace("|", "\\|"),
                 "" if measure.goal is None else f"{sign} {measure.text(measure.goal)}",
                 measure.text(measure.value) + mark,
                 "" if ends is None else f"{measure.text(ends.low)} – {measure.text(ends.high)}",

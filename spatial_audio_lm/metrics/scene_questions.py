@@ -215,12 +215,12 @@ def localization_measures(scenes: EmbeddedScenes) -> list[Measure]:
         ),
         Measure(
             key="distance_median_log_ratio",
-            name="distance, median |log(estimate / true)|",
+            name="distance, median error of its logarithm",
             value=float(np.median(distance_ratio)),
             better="lower",
             items=count,
             interval=bootstrap_interval(lambda items: float(np.median(distance_ratio[items])), scenes.room),
-            beside={"always the median": float(np.median(guess))},
+            beside={"always the middle distance": float(np.median(guess))},
         ),
     ]
     if scenes.confidence is not None:
@@ -230,7 +230,7 @@ def localization_measures(scenes: EmbeddedScenes) -> list[Measure]:
         measures.append(
             Measure(
                 key="confidence_calibration_error",
-                name="confidence, |stated - right within 20°|",
+                name="confidence, distance from the share right within 20°",
                 value=calibration.expected_error,
                 better="lower",
                 items=count,

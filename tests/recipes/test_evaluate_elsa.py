@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.language.templates import training_words
+from spatial_audio_lm.models.checkpoints import packaged_names
 from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig
 from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
@@ -112,6 +113,37 @@ def test_scenes_are_a_function_of_the_seed_and_take_turns(recipe, banks):
     assert len({recording_of(item) for item in played}) == 30  # no clip twice before all have sounded
     for record, item in zip(records, played, strict=True):
         assert record.sources[0].events[0].clip == item.clip
+
+
+def test_same_seed_same_files(recipe, checkpoint, banks, tmp_path):
+    for name in ("first", "second"):
+        config = recipe.Config(
+            checkpoint=str(checkpoint),
+            test_bank=str(banks["test"].folder),
+            train_bank=str(banks["train"].folder),
+            num_scenes=14,
+            retrieval_draws=1,
+            output_dir=str(tmp_path / name),
+        )
+        recipe.main(config)
+    for name in ("results.json", "scenes.jsonl", "table.md", "azimuth.png"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    assert not list((tmp_path / "first").glob("rooms-*"))  # the given ones were taken
+
+
+def test_the_packaged_model_answers_far_above_chance(recipe, banks, tmp_path):
+    if "elsa-tiny" not in packaged_names():
+        pytest.skip("elsa-tiny is not packaged")
+    config = recipe.Config(
+        test_bank=str(banks["test"].folder),
+        train_bank=str(banks["train"].folder),
+        num_scenes=70,
+        output_dir=str(tmp_path),
+    )
+    reached = {measure.key: measure.value for measure in recipe.main(config)}
+    assert reached["class_balanced_accuracy"] > 0.7
+    assert reached["direction_balanced_accuracy"] > 0.85
+    assert reached["azimuth_mean_absolute_error_deg"] < 15
 
 
 def test_recordings_of_a_folder(recipe, banks, tmp_path):
