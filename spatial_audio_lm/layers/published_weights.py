@@ -4,6 +4,7 @@ Nothing here unpickles code: PyTorch files are read with `weights_only=True`, an
 tensors from a file (old checkpoints keep numpy numbers beside them) names what it allows.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,10 +59,9 @@ def read_torch_checkpoint(path: Path, allowed: Sequence[Callable[..., Any] | tup
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        raise CheckpointError(
-            f"{path.name} is no PyTorch checkpoint, or holds objects besides weights (never loaded): {first_line}"
-        ) from error
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"holds {named[1]} besides weights, which is never loaded" if named else "is no PyTorch checkpoint"
+        raise CheckpointError(f"{path.name} {reason}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path.name} is no whole PyTorch checkpoint: {error}") from error
 

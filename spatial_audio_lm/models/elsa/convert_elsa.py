@@ -30,9 +30,11 @@ from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtr
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
 
-# LAION's files keep a numpy number beside the weights (the epoch's metric): these three names are how one is written.
+# LAION's files keep a numpy number beside the weights (the epoch's metric). These names are how one is written, the
+# first by numpy 1, the second by numpy 2.
 LAION_ALLOWED = (
     (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
+    np._core.multiarray.scalar,  # type: ignore[attr-defined]
     np.dtype,
     np.dtypes.Float64DType,
 )
