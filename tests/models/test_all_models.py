@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_cases import CASES, Inputs, ModelCase
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModel
+
+from tests.models.model_cases import CASES, Inputs, ModelCase
 
 TIMED = [name for name, case in CASES.items() if case.mask]
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_cases import CASES
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoProcessor, PreTrainedTokenizerFast
@@ -26,6 +25,7 @@ from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
 from spatial_audio_lm.signal.ambisonics import encode_foa
 from spatial_audio_lm.signal.conventions import unit_vector
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
+from tests.models.model_cases import CASES
 
 
 def count(model: torch.nn.Module) -> int:

@@ -4,11 +4,11 @@ import json
 from functools import lru_cache
 
 import torch
-from filling import fill
-from parity_case import ParityCase
 
 from spatial_audio_lm.models.elsa.convert_elsa import clap_from_laion, clap_model, elsa_from_clap
 from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor
+from tests.parity.filling import fill
+from tests.parity.parity_case import ParityCase
 
 LOG_MEL = {"logmel_frames_0_32": 0, "logmel_frames_500_532": 500, "logmel_frames_969_1001": 969}
 

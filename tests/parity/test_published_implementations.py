@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from elsa_parity import check_elsa_clap
-from parity_case import ParityCase
+
+from tests.parity.elsa_parity import check_elsa_clap
+from tests.parity.parity_case import ParityCase
 
 CASES = Path(os.environ.get("SPATIAL_AUDIO_LM_PARITY_CASES") or Path(__file__).parent / "cases")
 FOLDERS = sorted(path.parent for path in CASES.glob("*/manifest.json"))
