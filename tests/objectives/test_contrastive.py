@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from together import run_together
 from torch import Tensor
 from torch.nn import functional
 
@@ -94,20 +95,17 @@ class _Towers(torch.nn.Module):
         return contrastive_loss(audio, text, self.log_scale.exp(), sound[:, None] != sound[None, :])
 
 
-def _one_of_two(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+def one_of_two(rank: int, folder: str) -> None:
     towers = torch.nn.parallel.DistributedDataParallel(_Towers())
     share = slice(3 * rank, 3 * rank + 3)
     loss = towers(*(x[share] for x in _batch()))
     loss.backward()
     found = {name: p.grad for name, p in towers.module.named_parameters()} | {"loss": loss.detach()}
     torch.save(found, f"{folder}/rank{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path: Path):
-    torch.multiprocessing.spawn(_one_of_two, (str(tmp_path),), nprocs=2)
+    run_together(one_of_two, str(tmp_path))
     towers = _Towers()
     loss = towers(*_batch())
     loss.backward()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from together import run_together
 from torch import Tensor
 
 from spatial_audio_lm.errors import ConfigError, DataError
@@ -135,16 +136,13 @@ def test_wrong_shapes_and_names_are_refused():
         regression_loss(torch.zeros(2, 1), angle, mask)
 
 
-def _one_of_two(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+def one_of_two(rank: int, folder: str) -> None:
     values, mask = torch.tensor([1.0, 5.0, 3.0, 9.0]), torch.tensor([True, True, True, False])
     share = slice(2 * rank, 2 * rank + 2)
     torch.save(masked_mean(values[share], mask[share]), f"{folder}/rank{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 def test_unequal_counts_of_labels_in_two_processes_average_to_the_mean_of_the_batch(tmp_path: Path):
-    torch.multiprocessing.spawn(_one_of_two, (str(tmp_path),), nprocs=2)
+    run_together(one_of_two, str(tmp_path))
     shares = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True).item() for rank in range(2)]
     assert sum(shares) / 2 == pytest.approx((1 + 5 + 3) / 3)

@@ -1,9 +1,7 @@
 """What the loop does in a step: accumulation, clipping, average, evaluation, log; alone and with two processes."""
 
 import json
-import os
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 import tiny_training
 import torch
 from tiny_training import Images, add_noise, settings
+from together import run_together
 from torch import Tensor, nn
 
 from spatial_audio_lm.errors import ConfigError, MissingExtraError
@@ -166,11 +165,7 @@ def scalar_names(path: Path) -> list[str]:
     return reader.Tags()["scalars"]
 
 
-def one_of_two(rank: int, folder: str, port: int) -> None:
-    torch.set_num_threads(1)
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
-    )
+def one_of_two(rank: int, folder: str) -> None:
     accelerator = build_accelerator(cpu=True)
     assert accelerator.num_processes == 2
 
@@ -198,15 +193,10 @@ def one_of_two(rank: int, folder: str, port: int) -> None:
     accelerator.wait_for_everyone()
     assert Path(folder, "halved", "checkpoint-5", "complete.json").is_file()
     fit_share("halved")
-    accelerator.wait_for_everyone()
-    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_train_like_one_and_resume_exactly(tmp_path: Path):
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    torch.multiprocessing.spawn(one_of_two, (str(tmp_path), port), nprocs=2)
+    run_together(one_of_two, str(tmp_path))
     states = {name: tmp_path / name / "checkpoint-12" for name in ("whole", "halved")}
     for name in ("model", "optimizer", "process_0", "process_1"):
         file = f"{name}.safetensors"
