@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from spatial_audio_lm.cli.options import DEFAULT_MODEL, Debug, Format, Json, Model, Recordings, ending_in
-from spatial_audio_lm.cli.output import one_line, print_error, print_json, print_warnings, progress_bar, reason_of
+from spatial_audio_lm.cli.output import print_error, print_json, print_warnings, progress_bar, reason_of
 from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.files import write_whole
+from spatial_audio_lm.pipelines.answers import file_field
 
 
 def embed(
@@ -39,7 +40,7 @@ def embed(
     reports: list[dict[str, Any]] = []
     with progress_bar("Embedding", unit="file") as advance:
         for number, file in enumerate(files):
-            name = one_line(str(file))
+            name = file_field(file)
             try:
                 result = engine.embed(file, format)
             except Exception as error:

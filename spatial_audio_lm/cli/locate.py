@@ -7,7 +7,7 @@ import typer
 from spatial_audio_lm.cli.options import DEFAULT_MODEL, Debug, Format, Json, Model, Recordings
 from spatial_audio_lm.cli.output import one_line, print_error, print_json, print_warnings, progress_bar, reason_of
 from spatial_audio_lm.cli.query import place_in_words
-from spatial_audio_lm.pipelines.answers import Location
+from spatial_audio_lm.pipelines.answers import Location, file_field
 
 
 def locate(
@@ -28,7 +28,6 @@ def locate(
     failed = False
     with progress_bar("Locating", unit="file") as advance:
         for number, file in enumerate(files):
-            name = one_line(str(file))
             try:
                 result = engine.locate(file, format)
             except Exception as error:
@@ -36,7 +35,7 @@ def locate(
                 if debug:
                     traceback.print_exception(error)
                 if json:
-                    print_json({"file": name, **Location().location_dict(), "error": reason_of(error)})
+                    print_json({"file": file_field(file), **Location().location_dict(), "error": reason_of(error)})
                 else:
                     print_error(reason_of(error))
             else:
@@ -47,7 +46,7 @@ def locate(
                         del fields["windows"]
                     print_json(fields)
                 else:
-                    print(f"{name}: {place_in_words(result)}")
+                    print(f"{one_line(file)}: {place_in_words(result)}")
             advance(number + 1, len(files))
     if failed:
         raise typer.Exit(1)

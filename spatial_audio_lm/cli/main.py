@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -27,21 +28,32 @@ _INTERRUPTED = 130  # what a shell reports for SIGINT
 class _OneLineErrors(TyperGroup):
     """Prints every error as one line; `--debug` adds the traceback."""
 
-    def main(self, args: Any = None, prog_name: str | None = None, standalone_mode: bool = True, **named: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         arguments = list(sys.argv[1:] if args is None else args)
         for stream in (sys.stdout, sys.stderr):  # a file name may hold what the terminal's encoding does not
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        # Answers carry their warnings, and the commands print them; other libraries' are for developers.
-        warnings.simplefilter("ignore")
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        try:
-            outcome = super().main(args=arguments, prog_name=prog_name or PROGRAM, standalone_mode=False, **named)
-        except KeyboardInterrupt:
-            print_error("interrupted")
-            outcome = _INTERRUPTED
-        except Exception as error:
-            outcome = _report(error, "--debug" in arguments)
+        with warnings.catch_warnings():
+            # Answers carry their warnings, and the commands print them; other libraries' are for developers.
+            warnings.simplefilter("ignore")
+            try:
+                outcome = super().main(
+                    arguments, prog_name or PROGRAM, complete_var, False, windows_expand_args, **extra
+                )
+            except KeyboardInterrupt:
+                print_error("interrupted")
+                outcome = _INTERRUPTED
+            except Exception as error:
+                outcome = _report(error, "--debug" in arguments)
         if standalone_mode:
             sys.exit(outcome if isinstance(outcome, int) else 0)
         return outcome
@@ -101,3 +113,6 @@ for _command, _summary in (
     (doctor, "Check the installation."),
 ):
     app.command(short_help=_summary)(_command)
+
+if __name__ == "__main__":
+    app()

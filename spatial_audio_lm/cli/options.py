@@ -44,6 +44,7 @@ def ending_in(*suffixes: str) -> Callable[[Path | None], Path | None]:
     return check
 
 
-Recordings = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Sound files: WAV, FLAC, OGG, ...")]
+# Text and not Path, which would write a name in another way than it was given.
+Recordings = Annotated[list[str], typer.Argument(metavar="FILE...", help="Sound files: WAV, FLAC, OGG, ...")]
 
 DEFAULT_MODEL = DEFAULT_QUERY_MODEL

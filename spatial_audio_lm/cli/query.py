@@ -17,7 +17,7 @@ _BAR_LENGTH = 20
 
 
 def query(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sound file: WAV, FLAC, OGG, ...")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A sound file: WAV, FLAC, OGG, ...")],
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Sentences, each in quotes.")],
     plot: Annotated[
         Path | None,
@@ -40,7 +40,7 @@ def query(
     from spatial_audio_lm.cli.loading import load_query_engine
 
     engine = load_query_engine(model)
-    with progress_bar(f"Listening to {file.name}") as advance:
+    with progress_bar("Listening") as advance:
         result = engine.query(file, texts, format, advance)
     if plot is not None:
         from spatial_audio_lm.viz.directions import plot_answer

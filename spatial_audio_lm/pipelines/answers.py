@@ -1,6 +1,7 @@
 """What a recording answers: how well sentences fit, where the sound comes from, and when."""
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +115,11 @@ class QueryResult(Location):
                 "warnings": list(self.warnings),
             }
         )
+
+
+def file_field(path: str) -> str:
+    """A path as answers and JSON carry it: as given, but for bytes that are no UTF-8, which are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

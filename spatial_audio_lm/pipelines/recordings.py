@@ -12,6 +12,7 @@ from typing import Any
 from spatial_audio_lm.errors import AudioFileError, AudioValueError, TextError
 from spatial_audio_lm.features.audio_inputs import spatial_audios
 from spatial_audio_lm.files import shown_name
+from spatial_audio_lm.pipelines.answers import file_field
 from spatial_audio_lm.signal.intensity_direction import no_direction_reason
 from spatial_audio_lm.signal.sound_files import audio_info
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
@@ -81,7 +82,7 @@ class OpenRecording:
     @property
     def file(self) -> str | None:
         """Path that can be printed and written as JSON; None for an array."""
-        return self.path.encode("utf-8", "backslashreplace").decode() if self.path else None
+        return file_field(self.path) if self.path else None
 
     def stretches(self) -> Iterator[Stretch]:
         """The windows in order of time; one at least."""

@@ -5,7 +5,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.pipelines.answers import QueryResult, Window
@@ -126,12 +125,10 @@ def _style_time(axes: Axes, windows: tuple[Window, ...], labels: bool) -> None:
     axes.set_facecolor(GROUND)
     for side in axes.spines.values():
         side.set_visible(False)
-    duration_s = windows[-1].end_s - windows[0].start_s
-    axes.xaxis.set_major_locator(
-        MultipleLocator(next((s for s in _TIME_STEPS_S if duration_s <= 9 * s), _TIME_STEPS_S[-1]))
-    )
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(seconds)))
-    axes.tick_params(axis="both", length=0, labelsize=SMALL_SIZE, labelcolor=MUTED, labelbottom=labels)
+    step = next((step for step in _TIME_STEPS_S if windows[-1].end_s <= 9 * step), _TIME_STEPS_S[-1])
+    ticks = np.arange(0.0, windows[-1].end_s + 1e-6, step)
+    axes.set_xticks(ticks, [clock(seconds) for seconds in ticks] if labels else [""] * len(ticks))
+    axes.tick_params(axis="both", length=0, labelsize=SMALL_SIZE, labelcolor=MUTED)
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
 

@@ -1,0 +1,8 @@
+"""The commands are tested with the small model and the bad recordings of tests/pipelines."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
+
+from tiny_elsa import clip, engine, long_clip, make_sound, tiny_elsa  # noqa: F401

@@ -1,0 +1,69 @@
+"""`convert`: a published layout becomes a folder, with the terms of its weights; an unfinished model is not asked."""
+
+import json
+
+import pytest
+import torch
+from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
+from typer.testing import CliRunner
+
+from spatial_audio_lm.cli.main import app
+from spatial_audio_lm.errors import CheckpointError
+from spatial_audio_lm.models.checkpoints import (
+    CONVERTERS,
+    PUBLISHED,
+    checkpoint_folder,
+    converter,
+    packaged,
+    packaged_names,
+)
+
+
+@pytest.fixture(scope="module")
+def clap(tmp_path_factory: pytest.TempPathFactory):
+    """A small CLAP as transformers saves it."""
+    folder = tmp_path_factory.mktemp("clap") / "source"
+    audio = ClapAudioConfig(
+        patch_embeds_hidden_size=8, hidden_size=32, depths=[1, 1, 1], num_attention_heads=[1, 1, 1], num_hidden_layers=3
+    )
+    text = ClapTextConfig(
+        vocab_size=50, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=32
+    )
+    torch.manual_seed(0)
+    ClapModel(ClapConfig(text_config=text.to_dict(), audio_config=audio.to_dict(), projection_dim=16)).save_pretrained(
+        folder
+    )
+    return folder
+
+
+def test_a_clap_folder_is_converted(clap, tmp_path):
+    result = CliRunner().invoke(app, ["convert", "clap", str(clap), str(tmp_path / "elsa"), "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["layout"] == "transformers" and "Apache-2.0" in report["terms"] and report["loaded"]
+    assert "Apache-2.0" in result.stderr
+    asked = CliRunner().invoke(app, ["query", "clip.wav", "rain", "--model", str(tmp_path / "elsa")])
+    assert asked.exit_code == 1 and "train it first" in asked.stderr
+    again = CliRunner().invoke(app, ["convert", "clap", str(clap), str(tmp_path / "elsa")])
+    assert again.exit_code == 1 and "not an empty folder" in again.stderr
+
+
+def test_people_see_the_terms(clap, tmp_path):
+    result = CliRunner().invoke(app, ["convert", "clap", str(clap), str(tmp_path / "elsa")])
+    assert "Apache-2.0" in result.stdout and "loaded" in result.stdout
+
+
+def test_the_tables_fit_together():
+    assert {checkpoint.converter for checkpoint in PUBLISHED} <= set(CONVERTERS)
+    assert all(callable(converter(system)) for system in CONVERTERS)
+
+
+def test_packaged_names(tmp_path):
+    with pytest.raises(CheckpointError, match="there are"):
+        packaged("no-such-model")
+    for name in packaged_names():
+        assert (packaged(name) / "config.json").is_file() and checkpoint_folder(name) == packaged(name)
+    with pytest.raises(CheckpointError, match="no folder"):
+        checkpoint_folder(tmp_path / "none")
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        checkpoint_folder(tmp_path)

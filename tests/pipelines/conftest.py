@@ -1,0 +1,8 @@
+"""The fixtures of this folder; `bad_recordings` can be imported by name."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tiny_elsa import clip, engine, long_clip, make_sound, tiny_elsa  # noqa: F401
