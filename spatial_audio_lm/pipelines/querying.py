@@ -252,8 +252,8 @@ class SpatialQuery:
         else:
             output = self.model(pooled_text=pooled, **inputs)
             embeddings = output.audio_embeds
-            similarities = (embeddings @ output.text_embeds.T).double().tolist()
-            scores = output.logits_per_audio.double().softmax(-1).tolist() if len(pooled) > 1 else None
+            similarities = (embeddings @ output.text_embeds.T).cpu().double().tolist()
+            scores = output.logits_per_audio.cpu().double().softmax(-1).tolist() if len(pooled) > 1 else None
         if not torch.isfinite(embeddings).all():
             raise CheckpointError("the model answered with NaN: its weights are damaged, or the precision is too low")
         places = self._locations(output, [stretch.reason for stretch in stretches])
@@ -270,9 +270,9 @@ class SpatialQuery:
     def _locations(self, output: Any, reasons: list[str | None]) -> list[Location]:
         if output.direction_concentration is None:
             return [Location(reason=reason or NO_CONFIDENCE_HEAD) for reason in reasons]
-        kappa = output.direction_concentration.double().cpu()
+        kappa = output.direction_concentration.cpu().double()
         confidence = vmf_probability_within(kappa, CONFIDENT_WITHIN_DEG)
-        azimuth_deg, elevation_deg = direction_of(output.direction.double().cpu())
+        azimuth_deg, elevation_deg = direction_of(output.direction.cpu().double())
         return [
             Location(reason=reason)
             if reason is not None

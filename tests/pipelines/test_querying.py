@@ -220,3 +220,12 @@ def test_weights_that_are_nan_are_noticed(tiny_elsa, clip):
         damaged.model.audio_projection.linear2.bias.fill_(math.nan)
     with pytest.raises(CheckpointError, match="NaN"):
         damaged.query(clip, TEXTS)
+
+
+def test_half_precision_answers_nearly_the_same(tiny_elsa, engine, clip):
+    half = SpatialQuery.from_pretrained(tiny_elsa)
+    half.model.to(torch.bfloat16)
+    exact = {match.text: match.similarity for match in engine.query(clip, TEXTS).results}
+    for match in half.query(clip, TEXTS).results:
+        assert match.similarity == pytest.approx(exact[match.text], abs=0.03)
+    assert half.locate(clip).azimuth_deg is not None
