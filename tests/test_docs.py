@@ -20,10 +20,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MODELS = ROOT / "spatial_audio_lm" / "models"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(MODELS.glob("*/README.md")),
+    *sorted(MODELS.glob("packaged/*/README.md")),  # model cards
+]
 IDS = [page.relative_to(ROOT).as_posix() for page in PAGES]
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w])")
-LANGUAGES = {"python", "console", "text", "yaml", "json", ""}
+LANGUAGES = {"python", "console", "text", "yaml", "json", "bibtex", ""}
 NOT_COMPARED = "..."  # a line of only dots stands for any lines
 
 

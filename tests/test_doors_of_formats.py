@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CODE = ("spatial_audio_lm", "recipes", "benchmarks", "docs")
 # Published checkpoints come as .pt and .ckpt files. One file reads them, with weights_only=True.
-MAX_TORCH_LOAD_FILES = 1
+DOOR_OF_OLD_CHECKPOINTS = "spatial_audio_lm/layers/published_weights.py"
 
 PICKLING_MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 PICKLING_EXCEPTIONS = {"UnpicklingError"}  # what torch.load(weights_only=True) raises: to be caught by name
@@ -114,7 +114,7 @@ def test_old_checkpoints_have_one_door() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and call_name(node) == "torch.load"
     }
-    assert len(doors) <= MAX_TORCH_LOAD_FILES, f"torch.load in {sorted(doors)}; keep one door and import it"
+    assert doors == {DOOR_OF_OLD_CHECKPOINTS}
 
 
 @pytest.mark.parametrize(
