@@ -17,6 +17,7 @@ Expected with elsa_tiny.yaml: see `results.json` beside the weights (mean cosine
 """
 
 import importlib.util
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,8 @@ from spatial_audio_lm.language.templates import write_caption
 from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader
-from spatial_audio_lm.training.loop import LoopConfig, train
+from spatial_audio_lm.training.loop import train
+from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.tracking import build_accelerator
 from spatial_audio_lm.training.training_state import Progress
 
@@ -265,7 +267,7 @@ def main(config: Config) -> dict[str, float]:
 
     def rate(step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, config.optim.warmup_steps))
-        return warm * 0.5 * (1 + np.cos(np.pi * min(1.0, step / config.loop.steps)))
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.loop.steps)))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 

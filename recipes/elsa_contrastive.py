@@ -16,6 +16,7 @@ time it is seen it is turned, mirrored and masked anew, its labels along with it
 of it is taken. Captions of other scenes that happen to be true of it as well are not counted as negatives.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -56,7 +57,8 @@ from spatial_audio_lm.simulation.worker_processes import start_worker
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
 from spatial_audio_lm.training.ema import ExponentialMovingAverage
-from spatial_audio_lm.training.loop import LoopConfig, train
+from spatial_audio_lm.training.loop import train
+from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.random_state import seed_everything
 from spatial_audio_lm.training.tracking import build_accelerator
 from spatial_audio_lm.training.training_state import Progress
@@ -292,7 +294,7 @@ def main(config: Config) -> Path:
 
     def rate(step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, config.optim.warmup_steps))
-        return warm * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / config.loop.steps))))
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.loop.steps)))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 

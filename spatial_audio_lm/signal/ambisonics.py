@@ -166,7 +166,10 @@ def intensity_to_energy(foa: torch.Tensor, sample_rate: int) -> float | None:
     Returns:
         The ratio, or ``None`` where W is silent.
     """
-    pressure, dipoles, intensity = _tiles(foa, sample_rate)
+    return _coherent_ratio(*_tiles(foa, sample_rate))
+
+
+def _coherent_ratio(pressure: torch.Tensor, dipoles: torch.Tensor, intensity: torch.Tensor) -> float | None:
     product = (pressure * dipoles).sqrt()
     if not product.sum() > 0:
         return None if not pressure.sum() > 0 else 0.0
@@ -192,11 +195,11 @@ def suspected_format(foa: torch.Tensor, sample_rate: int) -> str | None:
     Returns:
         ``"fuma"`` or ``"n3d"`` if it looks so, otherwise ``None``.
     """
-    pressure, dipoles, _ = _tiles(foa, sample_rate)
+    pressure, dipoles, intensity = _tiles(foa, sample_rate)
     if not pressure.sum() > 0 or all(is_copy(foa[0], dipole) for dipole in foa[1:]):
         return None  # four copies of a mono signal have the gains of N3D, and are none
     ratio = float((dipoles.sum() / pressure.sum()).sqrt())
-    coherent_ratio = intensity_to_energy(foa, sample_rate)
+    coherent_ratio = _coherent_ratio(pressure, dipoles, intensity)
     if ratio < _SUSPICIOUS_RATIO or coherent_ratio is None or coherent_ratio < _LEAST_COHERENT_RATIO:
         return None
     return "n3d" if ratio > _N3D_RATIO else "fuma"

