@@ -32,9 +32,10 @@ def scene(bank, clips, index=0, **settings) -> SceneRecord:
 
 
 def test_same_record_same_bits(bank, clips, store):
-    settings = dict(num_sources=3, noise_rate=1.0, equalizer_rate=1.0, overlap_rate=1.0, speeds=(0.9, 1.1))
     for index in range(5):
-        record = scene(bank, clips, index, **settings)
+        record = scene(
+            bank, clips, index, num_sources=3, noise_rate=1.0, equalizer_rate=1.0, overlap_rate=1.0, speeds=(0.9, 1.1)
+        )
         again = SceneRecord.from_dict(record.to_dict())
         first = render_scene(record, bank, store).waveform
         second = render_scene(again, RirBank(bank.folder), ClipStore(None, RATE)).waveform
