@@ -52,7 +52,7 @@ from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
 from spatial_audio_lm.objectives.processes import gather_rows
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings
-from spatial_audio_lm.simulation.sounds import SOUND_KINDS
+from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
 from spatial_audio_lm.simulation.worker_processes import start_worker
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
@@ -162,6 +162,8 @@ def feature_plan(config: Config, extractor: ElsaFeatureExtractor) -> FeaturePlan
             f"the bank has {bank.settings.sample_rate} Hz, the model hears {extractor.sampling_rate} Hz: "
             "make a bank with that --sample_rate"
         )
+    if data.procedural_seeds > FIRST_UNSEEN_SEED:
+        raise ConfigError(f"procedural_seeds is {data.procedural_seeds}; seeds from {FIRST_UNSEEN_SEED} on are for tests")
     clips = procedural_clips(SOUND_KINDS, range(data.procedural_seeds), extractor.sampling_rate)
     weights = {item.sound_class: data.procedural_share / len(SOUND_KINDS) for item in clips}
     if data.clip_folder is not None:

@@ -63,7 +63,7 @@ from spatial_audio_lm.simulation.rir_bank import (
 )
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings, sample_scene
 from spatial_audio_lm.simulation.scenes import render_scene
-from spatial_audio_lm.simulation.sounds import SOUND_KINDS
+from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.viz.figures import BLUE, FAINT, GROUND, INK, MUTED, ORANGE, new_figure, save_figure
 
@@ -82,7 +82,6 @@ GOALS = {
     "text_to_audio_recall_at_10": 0.98,
     "direction_given_without_one": 0.0,
 }
-FIRST_TEST_SEED = 1_000_000_000  # of synthesised sounds; training draws its seeds far below
 CLIPS_PER_KIND = 40  # synthesised sounds a kind: as many as ESC-10 has recordings a class
 SCENES = SceneSettings(duration_s=4.0, noise_rate=1.0, snr_db=(20.0, 50.0))
 NO_DIRECTION_SCENES = 50
@@ -117,7 +116,7 @@ def unseen_clips(config: Config, sample_rate: int) -> tuple[list[LabelledClip], 
     """The dry clips, and a function that names the recording each was cut from."""
     if config.data is None:
         per_kind = min(CLIPS_PER_KIND, -(-config.num_scenes // len(SOUND_KINDS)))
-        seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + per_kind)
+        seeds = range(FIRST_UNSEEN_SEED, FIRST_UNSEEN_SEED + per_kind)
         return procedural_clips(SOUND_KINDS, seeds, sample_rate), lambda item: f"{item.clip.name}-{item.clip.seed}"
     # clips that come from one Freesound recording are alike; where a folder does not tell, every file is its own
     source = {row["file_name"]: row.get("freesound_id", row["file_name"]) for row in read_metadata(config.data)}
@@ -347,7 +346,7 @@ def main(config: Config) -> list[Measure]:
 
     name = config.name or checkpoint_folder(config.checkpoint).name
     sounds = "synthesised sounds" if config.data is None else "ESC-10"
-    split = f"seeds from {FIRST_TEST_SEED}" if config.data is None else f"fold {config.fold}"
+    split = f"seeds from {FIRST_UNSEEN_SEED}" if config.data is None else f"fold {config.fold}"
     num_rooms = len({row.room for row in rows})
     heading = f"# {name}: {len(records)} scenes, {sounds} ({split}) in {num_rooms} unseen simulated rooms\n\n"
     table = heading + markdown_table(measures)

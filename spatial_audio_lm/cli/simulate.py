@@ -114,7 +114,7 @@ def _check_words(direction: str | None, distance: str | None) -> None:
 def _clips_by_class(folder: Path | None, wanted: list[str], sample_rate: int) -> "dict[str, list[Clip]]":
     from spatial_audio_lm.data.clip_folders import LabelledClip, folder_clips, procedural_clips
     from spatial_audio_lm.language.vocabulary import sound_class
-    from spatial_audio_lm.simulation.sounds import SOUND_KINDS
+    from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
 
     names = [sound_class(name).id for name in wanted]
     found: list[LabelledClip]
@@ -126,7 +126,8 @@ def _clips_by_class(folder: Path | None, wanted: list[str], sample_rate: int) ->
             raise DataError(
                 f"{unknown[0]} is not synthesised: give recordings of it (--clips), or one of {', '.join(SOUND_KINDS)}"
             )
-        found = procedural_clips(names or SOUND_KINDS, range(_SEEDS_PER_SOUND), sample_rate)
+        seeds = range(FIRST_UNSEEN_SEED, FIRST_UNSEEN_SEED + _SEEDS_PER_SOUND)
+        found = procedural_clips(names or SOUND_KINDS, seeds, sample_rate)
     by_class: dict[str, list[Clip]] = {}
     for item in found:
         by_class.setdefault(item.sound_class, []).append(item.clip)

@@ -8,9 +8,9 @@ less and less, so the late part is Gaussian noise per octave band whose variance
     dipole: a third of it each, uncorrelated (the SN3D dipoles of an isotropic field),
 
 cross-faded in power over `FADE_S`. (In pyroomacoustics the direct sound has amplitude 1/r, without 1/(4 pi).) What is
-lost against full order: late flutter echoes between hard parallel walls, which in an empty shoebox stretch the decay well
-beyond Eyring's (real rooms scatter), and the anisotropy of the late field. `benchmarks/rendering.py` prints times and the
-differences in T30, clarity and direct-to-reverberant ratio against full order.
+lost against full order: late flutter echoes between hard parallel walls, which in an empty shoebox stretch the decay
+well beyond Eyring's (real rooms scatter), and the anisotropy of the late field. `benchmarks/rendering.py` prints times
+and the differences in T30, clarity and direct-to-reverberant ratio against full order.
 """
 
 from functools import lru_cache

@@ -40,6 +40,9 @@ _MAKERS: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
 SOUND_KINDS: tuple[str, ...] = tuple(_MAKERS)
 """The kinds, which are also ids of `spatial_audio_lm.language.vocabulary`."""
 
+FIRST_UNSEEN_SEED = 1_000_000_000
+"""Trainings draw seeds below it, evaluations and demonstrations from it on."""
+
 PEAK = 0.5
 _FADE_S = 0.005
 _SHORTEST_S = 0.05

@@ -104,7 +104,7 @@ def test_tiny_config_runs_and_writes_everything(recipe, checkpoint, repository, 
 def test_scenes_are_a_function_of_the_seed_and_take_turns(recipe, banks):
     config = recipe.Config(num_scenes=30)
     clips, recording_of = recipe.unseen_clips(config, 16_000)
-    assert len(clips) == 3 * len(SOUND_KINDS) and min(item.clip.seed for item in clips) >= recipe.FIRST_TEST_SEED
+    assert len(clips) == 3 * len(SOUND_KINDS) and min(item.clip.seed for item in clips) >= recipe.FIRST_UNSEEN_SEED
     records, played = recipe.draw_scenes(clips, banks["test"], config)
     assert (records, played) == recipe.draw_scenes(clips, banks["test"], config)
     assert records != recipe.draw_scenes(clips, banks["test"], recipe.Config(num_scenes=30, seed=1))[0]

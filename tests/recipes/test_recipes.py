@@ -165,7 +165,12 @@ def test_accelerate_launch_is_the_command(tmp_path, bank, repository):
         "--loop.output_dir", str(tmp_path), "--data.bank", str(bank.folder),
     ]  # fmt: skip
     done = subprocess.run(
-        command, cwd=repository, env=os.environ | {"ACCELERATE_USE_CPU": "1"}, capture_output=True, text=True, timeout=240
+        command,
+        cwd=repository,
+        env=os.environ | {"ACCELERATE_USE_CPU": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "lr: 0.0001" in (tmp_path / "config.yaml").read_text()
