@@ -163,7 +163,7 @@ def feature_plan(config: Config, extractor: ElsaFeatureExtractor) -> FeaturePlan
             "make a bank with that --sample_rate"
         )
     if data.procedural_seeds > FIRST_UNSEEN_SEED:
-        raise ConfigError(f"procedural_seeds is {data.procedural_seeds}; seeds from {FIRST_UNSEEN_SEED} on are for tests")
+        raise ConfigError(f"procedural_seeds is {data.procedural_seeds}: seeds from {FIRST_UNSEEN_SEED} are for tests")
     clips = procedural_clips(SOUND_KINDS, range(data.procedural_seeds), extractor.sampling_rate)
     weights = {item.sound_class: data.procedural_share / len(SOUND_KINDS) for item in clips}
     if data.clip_folder is not None:
@@ -228,8 +228,7 @@ class Captions:
 
     def __init__(self, pool: CaptionPool, processor: ElsaProcessor, config: Text):
         self.pool, self.tokenizer, self.config = pool, processor.tokenizer, config
-        self._known: dict[int, int] = {}
-        self._vectors: list[Tensor] = []
+        self._known: dict[int, Tensor] = {}  # by the first caption of each meaning
 
     def tokens(self, numbers: Sequence[int]) -> dict[str, Tensor]:
         texts = [self.pool.caption(n) for n in numbers]
@@ -241,15 +240,19 @@ class Captions:
 
     @torch.no_grad()
     def vectors(self, numbers: Sequence[int], model: ElsaModel) -> Tensor:
-        new = sorted({n for n in numbers if n not in self._known}, key=lambda n: len(self.pool.caption(n)))
-        for start in range(0, len(new), 32):  # captions of like length together: little padding
-            part = new[start : start + 32]
-            tokens = {k: v.to(model.device) for k, v in self.tokens(part).items()}
-            pooled = model.pool_text(tokens["input_ids"], tokens["attention_mask"]).float()
-            for number, vector in zip(part, pooled, strict=True):
-                self._known[number] = len(self._vectors)
-                self._vectors.append(vector)
-        return torch.stack([self._vectors[self._known[n]] for n in numbers])
+        """Vectors `(batch, dim)` before the text projection.
+
+        All wordings of a meaning go through the tower together, whichever of them is asked for: a caption's vector
+        must not depend on its company, or a resumed training would differ in the last bit.
+        """
+        model.text_model.eval()  # frozen means without dropout too
+        for number in numbers:
+            first = number - number % self.pool.num_wordings
+            if first not in self._known:
+                tokens = self.tokens(range(first, first + self.pool.num_wordings))
+                tokens = {name: value.to(model.device) for name, value in tokens.items()}
+                self._known[first] = model.pool_text(tokens["input_ids"], tokens["attention_mask"]).float()
+        return torch.stack([self._known[n - n % self.pool.num_wordings][n % self.pool.num_wordings] for n in numbers])
 
 
 def main(config: Config) -> Path:
