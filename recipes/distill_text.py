@@ -17,7 +17,6 @@ Expected with elsa_tiny.yaml: see `results.json` beside the weights (mean cosine
 """
 
 import importlib.util
-import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +39,7 @@ from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader
 from spatial_audio_lm.training.loop import train
 from spatial_audio_lm.training.loop_config import LoopConfig
+from spatial_audio_lm.training.schedules import warmup_cosine
 from spatial_audio_lm.training.tracking import build_accelerator
 from spatial_audio_lm.training.training_state import Progress
 
@@ -264,12 +264,7 @@ def main(config: Config) -> dict[str, float]:
     optimizer = torch.optim.AdamW(
         distiller.parameters(), lr=config.optim.lr, betas=(0.9, 0.98), weight_decay=config.optim.weight_decay
     )
-
-    def rate(step: int) -> float:
-        warm = min(1.0, (step + 1) / max(1, config.optim.warmup_steps))
-        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.loop.steps)))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    schedule = warmup_cosine(optimizer, config.optim.warmup_steps, config.loop.steps)
 
     def evaluate(model: torch.nn.Module, progress: Progress | None = None) -> dict[str, float]:
         scores = {}

@@ -16,7 +16,6 @@ time it is seen it is turned, mirrored and masked anew, its labels along with it
 of it is taken. Captions of other scenes that happen to be true of it as well are not counted as negatives.
 """
 
-import math
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -60,6 +59,7 @@ from spatial_audio_lm.training.ema import ExponentialMovingAverage
 from spatial_audio_lm.training.loop import train
 from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.random_state import seed_everything
+from spatial_audio_lm.training.schedules import warmup_cosine
 from spatial_audio_lm.training.tracking import build_accelerator
 from spatial_audio_lm.training.training_state import Progress
 
@@ -296,12 +296,7 @@ def main(config: Config) -> Path:
         ],
         betas=(0.9, 0.98),
     )
-
-    def rate(step: int) -> float:
-        warm = min(1.0, (step + 1) / max(1, config.optim.warmup_steps))
-        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.loop.steps)))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    schedule = warmup_cosine(optimizer, config.optim.warmup_steps, config.loop.steps)
 
     # step
     def step(wrapped: nn.Module, batch: dict[str, Tensor], progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
