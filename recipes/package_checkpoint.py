@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
 from safetensors.torch import load_file, save_file
 
 from spatial_audio_lm.errors import ConfigError
@@ -60,7 +61,8 @@ def write_results(results: Path, card: Path, pages: list[Path]) -> None:
             raise ConfigError(f"{page} needs one place between <!-- results:begin --> and <!-- results:end -->")
         write_whole(page, MARKED.sub(lambda found: f"{found[1]}\n{table}\n{found[2]}", text).encode())
     loaded = ModelCard.load(card)
-    loaded.data["model-index"] = read_json(results / "results.json")["model-index"]
+    index = read_json(results / "results.json")["model-index"]
+    loaded.data.model_name, loaded.data.eval_results = model_index_to_eval_results(index)
     write_whole(card, str(loaded).encode())
 
 
