@@ -14,7 +14,8 @@ from tests.recipes import recipe_jobs
 
 PAGE = "---\nlicense: apache-2.0\n---\n# A model\n<!-- results:begin -->\nold\n<!-- results:end -->\nend\n"
 METRIC = {"type": "accuracy", "value": 0.93}
-INDEX = [{"name": "a", "results": [{"task": {"type": "t"}, "dataset": {"name": "d", "type": "d"}, "metrics": [METRIC]}]}]
+RESULT = {"task": {"type": "t"}, "dataset": {"name": "d", "type": "d"}, "metrics": [METRIC]}
+INDEX = [{"name": "a", "results": [RESULT]}]
 
 
 @pytest.fixture
