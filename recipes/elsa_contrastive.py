@@ -68,7 +68,7 @@ from spatial_audio_lm.training.training_state import Progress
 class Data:
     bank: str | None = None  # folder of impulse responses; null: a small one is made in output_dir
     clip_folder: str | None = None  # dry clips with metadata.csv; null: procedural sounds alone
-    folds: list[str] = field(default_factory=lambda: ["1", "2", "3"])
+    folds: list[str] | None = None  # of the clips to take, by the column "fold"; null: all
     licences: list[str] | None = None  # of the clips to take; null: all
     procedural_seeds: int = 100  # synthesised clips a kind: seeds 0 to n - 1
     procedural_share: float = 0.3  # of the scenes, when there is a clip folder too
@@ -77,6 +77,7 @@ class Data:
     mono_rate: float = 0.06  # of scenes given as mono, which has no direction
     cache: str | None = None  # folder for features; null: rendered anew every time
     num_processes: int = 2  # that fill the cache
+    num_workers: int = 0  # that load batches beside the training; worth it where scenes are rendered anew every time
 
 
 @dataclass
@@ -114,6 +115,8 @@ class Config:
 def build_model(config: Config, pool: CaptionPool) -> tuple[ElsaModel, ElsaProcessor]:
     """Model and processor; the text tower is loaded where there is one."""
     if config.init_from is not None:
+        if config.model or config.features or config.text.tower is not None:
+            raise ConfigError("init_from brings model, features and tower: leave model, features, text.tower empty")
         return ElsaModel.from_pretrained(config.init_from), ElsaProcessor.from_pretrained(config.init_from)
     if config.preset not in ("compact", "paper"):
         raise ConfigError(f"preset is {config.preset!r}; expected compact or paper")
@@ -125,21 +128,25 @@ def build_model(config: Config, pool: CaptionPool) -> tuple[ElsaModel, ElsaProce
         tower = AutoModel.from_pretrained(config.text.tower, dtype=torch.float32)
         settings["text_config"] = tower.config
     else:
+        if not compact or not config.text.train:
+            raise ConfigError(
+                "there is no text tower: give text.tower (recipes/distill_text.py makes one) or init_from; "
+                "the compact preset can also begin with a new one and text.train true"
+            )
         numbers = np.random.default_rng(0).integers(len(pool), size=5000)
         tokenizer = tokenizer_from_texts([pool.caption(int(n)) for n in numbers])
         tower = None
-        if compact:
-            settings["text_config"] = {
-                "model_type": "electra",
-                "vocab_size": len(tokenizer),
-                "pad_token_id": tokenizer.pad_token_id,
-                "embedding_size": 32,
-                "hidden_size": 64,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 4,
-                "intermediate_size": 128,
-                "max_position_embeddings": config.text.max_length,
-            }
+        settings["text_config"] = {
+            "model_type": "electra",
+            "vocab_size": len(tokenizer),
+            "pad_token_id": tokenizer.pad_token_id,
+            "embedding_size": 32,
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 128,
+            "max_position_embeddings": config.text.max_length,
+        }
     spatial = settings.pop("spatial_config", {})
     spatial = {"architecture": config.preset, **spatial, "spatial_channels": extractor.spatial_channels}
     make = ElsaConfig.compact if compact else ElsaConfig
@@ -164,7 +171,10 @@ def feature_plan(config: Config, extractor: ElsaFeatureExtractor) -> FeaturePlan
         )
     if data.procedural_seeds > FIRST_UNSEEN_SEED:
         raise ConfigError(f"procedural_seeds is {data.procedural_seeds}: seeds from {FIRST_UNSEEN_SEED} are for tests")
-    clips = procedural_clips(SOUND_KINDS, range(data.procedural_seeds), extractor.sampling_rate)
+    if data.clip_folder is None and data.procedural_share == 0:
+        raise ConfigError("procedural_share is 0 and there is no clip_folder: there is no sound to place; give one")
+    kinds = SOUND_KINDS if data.procedural_share > 0 else ()
+    clips = procedural_clips(kinds, range(data.procedural_seeds), extractor.sampling_rate)
     weights = {item.sound_class: data.procedural_share / len(SOUND_KINDS) for item in clips}
     if data.clip_folder is not None:
         recorded = folder_clips(data.clip_folder, data.folds, data.licences)
@@ -223,6 +233,11 @@ class CaptionedScenes:
         return batch
 
 
+def as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `CaptionedScenes` gives is a batch already."""
+    return batch
+
+
 class Captions:
     """Caption numbers to what the model takes: tokens, or the frozen tower's vectors, each computed once."""
 
@@ -277,7 +292,7 @@ def main(config: Config) -> Path:
         process_index=accelerator.process_index,
         num_processes=accelerator.num_processes,
     )
-    loader = epoch_loader(dataset, sampler, collate_fn=lambda batch: batch)
+    loader = epoch_loader(dataset, sampler, config.data.num_workers, collate_fn=as_it_is)
     captions = Captions(pool, processor, config.text)
 
     # optimizer

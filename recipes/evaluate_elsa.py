@@ -309,10 +309,13 @@ def main(config: Config) -> list[Measure]:
     output_dir = Path(config.output_dir)
     ask = SpatialQuery.from_pretrained(config.checkpoint)
     rate = ask.sample_rate
-    settings = BankSettings(split="test", num_rooms=config.num_rooms, sample_rate=rate, rooms_per_shard=10)
-    bank = bank_of_rooms(config.test_bank, output_dir / f"rooms-test-{config.num_rooms}-{rate}", settings)
+    settings = BankSettings(
+        split="test", num_rooms=config.num_rooms, sample_rate=rate, rooms_per_shard=10, seed=config.seed
+    )
+    folder = f"rooms-{{}}-{{}}-{rate}-{config.seed}"
+    bank = bank_of_rooms(config.test_bank, output_dir / folder.format("test", config.num_rooms), settings)
     settings = replace(settings, split="train", num_rooms=config.oracle_rooms)
-    train_bank = bank_of_rooms(config.train_bank, output_dir / f"rooms-train-{config.oracle_rooms}-{rate}", settings)
+    train_bank = bank_of_rooms(config.train_bank, output_dir / folder.format("train", config.oracle_rooms), settings)
 
     clips, recording_of = unseen_clips(config, rate)
     records, played = draw_scenes(clips, bank, config)

@@ -66,7 +66,10 @@ def folder_clips(
     for column, wanted in (("fold", folds), ("licence", licences)):
         if wanted is not None:
             if column not in rows[0]:
-                raise DataError(f"{folder}/metadata.csv has no column {column} (asked to be in {sorted(wanted)})")
+                raise DataError(
+                    f"{folder}/metadata.csv has no column {column}, which is to be in {sorted(wanted)}: "
+                    "add the column, or do not choose by it"
+                )
             rows = [row for row in rows if row[column] in wanted]
     if not rows:
         raise DataError(f"{folder}: no clip with folds {folds} and licences {licences}")

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spatial_audio_lm.data.clip_folders import LabelledClip, clips_digest
-from spatial_audio_lm.errors import DataError
+from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.files import read_json, remove_unfinished, write_json, write_whole
 from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
 from spatial_audio_lm.simulation.clips import ClipStore
@@ -33,6 +33,7 @@ from spatial_audio_lm.simulation.scenes import render_scene
 LABELS = ("azimuth_deg", "elevation_deg", "distance_m", "floor_area_m2", "t30_s")
 CLASS_INDEX = {sound.id: index for index, sound in enumerate(SOUND_CLASSES)}
 FEATURES = ("input_features", "spatial_features")
+FEATURES_VERSION = 1  # to be raised when rendering or the features change: caches of before are refused then
 
 
 class Extractor(Protocol):
@@ -58,6 +59,12 @@ class FeaturePlan:
     seed: int = 0
     scenes_per_shard: int = 500
 
+    def __post_init__(self) -> None:
+        if self.scenes.num_sources != 1:
+            raise ConfigError(
+                f"num_sources is {self.scenes.num_sources}; labels and captions here are those of one source a scene"
+            )
+
     @property
     def num_shards(self) -> int:
         return -(-self.num_scenes // self.scenes_per_shard)
@@ -65,6 +72,8 @@ class FeaturePlan:
     def digest(self) -> str:
         """Changes when anything changes that the features depend on."""
         parts = {
+            "version": FEATURES_VERSION,
+            "classes": list(CLASS_INDEX),
             "bank": RirBank(self.bank_folder).sha256,
             "clips": clips_digest(list(self.clips)),
             "extractor": self.extractor.to_dict(),

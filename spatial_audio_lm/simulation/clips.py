@@ -81,13 +81,14 @@ class ClipStore:
         return samples
 
     def _synthesised(self, clip: Clip) -> NDArray[np.float32]:
-        samples = synthesize(clip.name, clip.seed, self.sample_rate, PROCEDURAL_DURATION_S).numpy()
+        duration_s = PROCEDURAL_DURATION_S if clip.duration_s is None else clip.duration_s
+        samples = synthesize(clip.name, clip.seed, self.sample_rate, duration_s).numpy()
         if hashlib.sha256(samples.tobytes()).hexdigest() != clip.sha256:
             raise RecordError(
                 f"the {clip.name} with seed {clip.seed} at {self.sample_rate} Hz is not the one the record was made "
                 "with: another sample rate, or another version of the synthesis"
             )
-        return self._cut(samples, self.sample_rate, clip)
+        return samples
 
     def _read(self, clip: Clip) -> NDArray[np.float32]:
         if self.folder is None:

@@ -25,7 +25,8 @@ class Clip:
     """A dry sound: synthesised (`name` is its kind) or a file (`name` is its path below the clip folder).
 
     `sha256` is that of the file's bytes, or of the synthesised float32 samples: a changed clip is noticed.
-    `start_s` and `duration_s` cut the clip before `speed` is applied (2.0 plays twice as fast and an octave higher).
+    `start_s` and `duration_s` cut a file before `speed` is applied (2.0 plays twice as fast and an octave higher); a
+    synthesised sound is made `duration_s` long (None: four seconds).
     """
 
     kind: Literal["procedural", "file"]
@@ -132,6 +133,15 @@ class SceneRecord:
     peak: float | None = 0.5
     made_with: dict[str, str] = field(default_factory=dict)
     version: int = RECORD_VERSION
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "duration_s"):
+            if getattr(self, name) <= 0:
+                raise RecordError(f"record.{name} is {getattr(self, name)}; it must be positive")
+        if self.peak is not None and self.peak <= 0:
+            raise RecordError(f"record.peak is {self.peak}; it must be positive, or null to leave the level as it is")
+        if not self.sources and not any(row.sources for row in self.noise):
+            raise RecordError("record has no source: something must sound, a source or a placed noise")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -141,7 +141,7 @@ def begin_bank(folder: Path, settings: BankSettings) -> None:
         if found.get(section) != head[section]:
             old, new = found.get(section), head[section]
             if isinstance(old, dict) and isinstance(new, dict):
-                key = next(k for k in new if old.get(k) != new[k])
+                key = next(k for k in sorted(set(old) | set(new)) if old.get(k) != new.get(k))
                 section, old, new = f"{section}.{key}", old.get(key), new[key]
             raise BankError(
                 f"{folder} was begun with {section} = {old!r}, this job has {new!r}: "
@@ -152,15 +152,17 @@ def begin_bank(folder: Path, settings: BankSettings) -> None:
 def finish_bank(folder: Path, settings: BankSettings) -> "RirBank":
     """Check that every shard is there, write `complete.json`, and open the bank."""
     digest = hashlib.sha256()
+    shards: dict[str, str] = {}
     count = 0
     for shard in range(settings.num_shards):
         for suffix in ("safetensors", "json"):
             path = folder / f"shard-{shard:05d}.{suffix}"
             if not path.exists():
                 raise BankError(f"{path} is missing: run the job again with the same settings to make it")
-            digest.update(sha256_of_file(path).encode())
+            shards[path.name] = sha256_of_file(path)
+            digest.update(shards[path.name].encode())
         count += len(read_json(folder / f"shard-{shard:05d}.json", error=BankError))
-    write_json(folder / "complete.json", {"num_rirs": count, "sha256": digest.hexdigest()})
+    write_json(folder / "complete.json", {"num_rirs": count, "sha256": digest.hexdigest(), "shards": shards})
     return RirBank(folder)
 
 
@@ -211,7 +213,10 @@ class RirBank:
         if not (self.folder / "complete.json").exists():
             raise BankError(f"{self.folder} is not finished: run its job again with the same settings")
         complete = read_json(self.folder / "complete.json", error=BankError)
+        if not {"sha256", "shards"} <= set(complete):
+            raise BankError(f"{self.folder}/complete.json is not whole: delete it and run the bank's job again")
         self.sha256: str = complete["sha256"]
+        self._shard_sha256: dict[str, str] = complete["shards"]
         self._files: dict[int, Any] = {}
         self._spectra: OrderedDict[tuple[int, int], NDArray[np.complex64]] = OrderedDict()
         self._spectra_bytes = 0
@@ -243,7 +248,10 @@ class RirBank:
             raise BankError(f"response {index} is not in {self.folder}: it holds {len(self.rows)}")
         shard = self.rows[index].shard
         if shard not in self._files:
-            self._files[shard] = safe_open(self.folder / f"shard-{shard:05d}.safetensors", framework="numpy")
+            path = self.folder / f"shard-{shard:05d}.safetensors"
+            if sha256_of_file(path) != self._shard_sha256.get(path.name):  # once; a scene's bits hang on it
+                raise BankError(f"{path} is not the file the bank was finished with: make the bank anew")
+            self._files[shard] = safe_open(path, framework="numpy")
         return self._files[shard].get_tensor(f"{index:06d}")
 
     def spectrum(self, index: int, length: int) -> NDArray[np.complex64]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
 import numpy as np
 
@@ -20,9 +19,9 @@ from spatial_audio_lm.simulation.records import (
 )
 from spatial_audio_lm.simulation.rir_bank import RirBank
 from spatial_audio_lm.simulation.rooms import BAND_CENTRES_HZ
+from spatial_audio_lm.simulation.scenes import MADE_WITH
 
 MAX_SOURCES = 4
-MADE_WITH = {name: version(name) for name in ("numpy", "scipy")}  # what equal bits depend on
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,11 @@ class SceneSettings:
             raise ConfigError(f"num_sources is {self.num_sources}; 1 to {MAX_SOURCES} are possible")
         if self.duration_s <= 0 or not self.speeds or min(self.speeds) <= 0:
             raise ConfigError(f"duration_s and speeds must be positive, got {self.duration_s} and {self.speeds}")
+        for name in ("overlap_rate", "equalizer_rate", "noise_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; a probability is between 0 and 1")
+        if not 0 <= self.gap_s[0] <= self.gap_s[1] or self.snr_db[0] > self.snr_db[1]:
+            raise ConfigError(f"gap_s {self.gap_s} and snr_db {self.snr_db} are ranges: low, high; no gap is negative")
 
 
 def sample_scene(

@@ -4,6 +4,9 @@ The same record gives the same bits on the same machine and library versions: ev
 the record, and sums are always made in one order.
 """
 
+import logging
+from importlib.metadata import version
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,9 +15,14 @@ from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from spatial_audio_lm.errors import RecordError
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.clips import ClipStore
+from spatial_audio_lm.simulation.receivers import microphones
 from spatial_audio_lm.simulation.records import NoiseRow, SceneRecord, SceneSource
 from spatial_audio_lm.simulation.rir_bank import RirBank
 from spatial_audio_lm.simulation.rooms import BAND_CENTRES_HZ
+
+# What equal bits depend on; soundfile stands for the decoder it brings.
+MADE_WITH = {name: version(name) for name in ("numpy", "scipy", "torch", "soundfile", "spatial_audio_lm")}
+log = logging.getLogger(__name__)
 
 Samples = NDArray[np.float32]
 
@@ -41,13 +49,22 @@ def render_scene(record: SceneRecord, bank: RirBank, clips: ClipStore) -> Spatia
     for name, rate in (("bank", bank.settings.sample_rate), ("clip store", clips.sample_rate)):
         if rate != record.sample_rate:
             raise RecordError(f"scene {record.scene_id} has {record.sample_rate} Hz, the {name} has {rate} Hz")
+    for source in record.sources:
+        _check_place(source, bank)
+    if record.made_with and any(MADE_WITH.get(name) != made for name, made in record.made_with.items()):
+        log.warning(
+            "scene %s was made with %s, here is %s: its samples may differ in their last bits",
+            record.scene_id, record.made_with, MADE_WITH,
+        )  # fmt: skip
     length = round(record.duration_s * record.sample_rate)
     mixture = render_sources(record.sources, length, bank, clips)
     signal_energy = float(np.square(mixture, dtype=np.float64).sum())
     for row in record.noise:
         noise = _noise(row, mixture.shape, bank, clips)
         noise_energy = float(np.square(noise, dtype=np.float64).sum())
-        if signal_energy > 0 and noise_energy > 0:
+        if signal_energy == 0:  # noise alone: there is nothing to be below of, it keeps its own level
+            mixture = mixture + noise
+        elif noise_energy > 0:
             mixture = mixture + noise * np.float32(np.sqrt(signal_energy / noise_energy) * 10 ** (-row.snr_db / 20))
     if record.peak is not None and (largest := float(np.abs(mixture).max())) > 0:
         mixture = mixture * np.float32(record.peak / largest)
@@ -56,6 +73,8 @@ def render_scene(record: SceneRecord, bank: RirBank, clips: ClipStore) -> Spatia
 
 def render_sources(sources: tuple[SceneSource, ...], length: int, bank: RirBank, clips: ClipStore) -> Samples:
     """Sources convolved with their responses and summed, `(channels, length)`: one inverse FFT for all of them."""
+    if not sources:
+        return np.zeros((len(microphones(bank.settings.receiver_format)), length), dtype=np.float32)
     longest = max(bank.rir(s.rir_index).shape[-1] for s in sources)
     padded = next_fast_len(length + longest - 1, real=True)
     total: NDArray[np.complex64] | None = None
@@ -66,6 +85,17 @@ def render_sources(sources: tuple[SceneSource, ...], length: int, bank: RirBank,
         wet = bank.spectrum(source.rir_index, padded) * spectrum
         total = wet if total is None else total + wet
     return irfft(total, padded, axis=-1)[:, :length]
+
+
+def _check_place(source: SceneSource, bank: RirBank) -> None:
+    """A record is the answer key too: what it says of a place must be what its response was made for."""
+    row = bank.rows[source.rir_index] if 0 <= source.rir_index < len(bank.rows) else None
+    for name in ("azimuth_deg", "elevation_deg", "distance_m"):
+        if row is None or abs(getattr(row, name) - getattr(source, name)) > 1e-6:
+            raise RecordError(
+                f"source {source.sound_class!r} says {name} {getattr(source, name)}, response {source.rir_index} has "
+                f"{None if row is None else getattr(row, name)}: the record was changed, or is of another bank"
+            )
 
 
 def dry_signal(source: SceneSource, length: int, clips: ClipStore) -> Samples:

@@ -1,6 +1,7 @@
 """Worker processes of long jobs: they end with their parent, and use one thread each."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,5 +16,6 @@ def start_worker() -> None:
     torch.set_num_threads(1)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:  # the parent was gone before the request was made
+        parent = multiprocessing.parent_process()
+        if parent is not None and os.getppid() != parent.pid:  # it was gone before the request was made
             os._exit(1)
