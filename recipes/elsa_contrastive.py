@@ -266,7 +266,8 @@ class Captions:
             if first not in self._known:
                 tokens = self.tokens(range(first, first + self.pool.num_wordings))
                 tokens = {name: value.to(model.device) for name, value in tokens.items()}
-                self._known[first] = model.pool_text(tokens["input_ids"], tokens["attention_mask"]).float()
+                with torch.autocast(model.device.type, enabled=False):  # once a caption: casting would cost more
+                    self._known[first] = model.pool_text(tokens["input_ids"], tokens["attention_mask"]).float()
         return torch.stack([self._known[n - n % self.pool.num_wordings][n % self.pool.num_wordings] for n in numbers])
 
 
