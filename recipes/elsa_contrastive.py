@@ -238,12 +238,15 @@ def as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch
 
 
+GROUP = 96  # captions that a frozen tower reads at once
+
+
 class Captions:
     """Caption numbers to what the model takes: tokens, or the frozen tower's vectors, each computed once."""
 
     def __init__(self, pool: CaptionPool, processor: ElsaProcessor, config: Text):
         self.pool, self.tokenizer, self.config = pool, processor.tokenizer, config
-        self._known: dict[int, Tensor] = {}  # by the first caption of each meaning
+        self._known: dict[int, Tensor] = {}  # group by group
 
     def tokens(self, numbers: Sequence[int]) -> dict[str, Tensor]:
         texts = [self.pool.caption(n) for n in numbers]
@@ -257,18 +260,16 @@ class Captions:
     def vectors(self, numbers: Sequence[int], model: ElsaModel) -> Tensor:
         """Vectors `(batch, dim)` before the text projection.
 
-        All wordings of a meaning go through the tower together, whichever of them is asked for: a caption's vector
+        A fixed group of captions goes through the tower together, whichever of them is asked for: a caption's vector
         must not depend on its company, or a resumed training would differ in the last bit.
         """
         model.text_model.eval()  # frozen means without dropout too
-        for number in numbers:
-            first = number - number % self.pool.num_wordings
-            if first not in self._known:
-                tokens = self.tokens(range(first, first + self.pool.num_wordings))
-                tokens = {name: value.to(model.device) for name, value in tokens.items()}
-                with torch.autocast(model.device.type, enabled=False):  # once a caption: casting would cost more
-                    self._known[first] = model.pool_text(tokens["input_ids"], tokens["attention_mask"]).float()
-        return torch.stack([self._known[n - n % self.pool.num_wordings][n % self.pool.num_wordings] for n in numbers])
+        for group in {number // GROUP for number in numbers} - set(self._known):
+            tokens = self.tokens(range(group * GROUP, min((group + 1) * GROUP, len(self.pool))))
+            tokens = {name: value.to(model.device) for name, value in tokens.items()}
+            with torch.autocast(model.device.type, enabled=False):  # once a caption: casting would cost more
+                self._known[group] = model.pool_text(tokens["input_ids"], tokens["attention_mask"]).float()
+        return torch.stack([self._known[number // GROUP][number % GROUP] for number in numbers])
 
 
 def main(config: Config) -> Path:
