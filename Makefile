@@ -28,7 +28,7 @@ install: $(STAMP)  ## Make .venv and install the package into it, with the tools
 
 # The scene is simulated: a siren on the left, far away. One of the eight sentences says so.
 demo: $(STAMP)  ## Simulate a scene, ask it eight sentences, save a picture of the answer
-	$(BIN)/spatial-audio-lm simulate $(DEMO) --sound siren --direction left --distance far --seed 2
+	$(BIN)/spatial-audio-lm simulate $(DEMO) --sound siren --direction left --distance far --seed 10
 	@echo
 	$(BIN)/spatial-audio-lm query $(DEMO)/scene-0000.wav --plot $(DEMO)/query.png \
 	  "a siren from the left" "a siren from the right" "a siren from the front" "a siren from behind" \

@@ -127,7 +127,7 @@ def draw_space(path: Path) -> None:
 def draw_query(path: Path) -> None:
     """The README's picture, made as `make demo` makes it."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        simulate(Path(folder), sound=["siren"], direction="left", distance="far", seed=2)
+        simulate(Path(folder), sound=["siren"], direction="left", distance="far", seed=10)
         recording = Path(folder) / "scene-0000.wav"
         query(recording.rename(recording.with_name("siren.wav")), DEMO_SENTENCES, plot=path)
 

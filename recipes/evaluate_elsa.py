@@ -309,6 +309,7 @@ def main(config: Config) -> list[Measure]:
     output_dir = Path(config.output_dir)
     ask = SpatialQuery.from_pretrained(config.checkpoint)
     rate = ask.sample_rate
+    clips, recording_of = unseen_clips(config, rate)  # before the rooms: a wrong --data shows at once
     settings = BankSettings(
         split="test", num_rooms=config.num_rooms, sample_rate=rate, rooms_per_shard=10, seed=config.seed
     )
@@ -317,7 +318,6 @@ def main(config: Config) -> list[Measure]:
     settings = replace(settings, split="train", num_rooms=config.oracle_rooms)
     train_bank = bank_of_rooms(config.train_bank, output_dir / folder.format("train", config.oracle_rooms), settings)
 
-    clips, recording_of = unseen_clips(config, rate)
     records, played = draw_scenes(clips, bank, config)
     store = ClipStore(config.data, rate)
     heard = listen(ask, records, bank, store, config.batch_size)

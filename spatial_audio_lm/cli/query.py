@@ -70,7 +70,8 @@ def _lines(result: QueryResult) -> list[str]:
     lines = []
     for match in result.results:
         if match.score is None:
-            lines.append(f"{match.similarity or 0.0:6.2f}  {match.text}   (similarity: 1 fits, 0 does not)")
+            lines.append(f"{match.similarity or 0.0:6.2f}  {match.text}")
+            lines.append("        (similarity, -1 to 1: it says more beside that of other sentences)")
         else:
             bar = "█" * round(match.score * _BAR_LENGTH)
             lines.append(f"{match.score:6.1%} {bar:<{_BAR_LENGTH}} {match.text}")

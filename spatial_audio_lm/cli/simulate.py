@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spatial_audio_lm.language.attributes import SpatialAttributes
     from spatial_audio_lm.simulation.records import Clip, SceneRecord
     from spatial_audio_lm.simulation.rir_bank import RirBank
+    from spatial_audio_lm.simulation.scene_sampling import SceneSettings
 
 _SAMPLE_RATE = 16_000  # Hz of a bank made here: the packaged model's
 _SEEDS_PER_SOUND = 4  # variants of each synthesised sound to draw from
@@ -58,19 +59,22 @@ def simulate(
     from spatial_audio_lm.simulation.clips import ClipStore
     from spatial_audio_lm.simulation.records import SceneRecord
     from spatial_audio_lm.simulation.rir_bank import RirBank
+    from spatial_audio_lm.simulation.scene_sampling import SceneSettings
 
+    if record is not None and bank is None:
+        raise ConfigError("a record is rendered with the bank it was made with: give --bank FOLDER")
+    # Refuses impossible values before any room is made.
+    settings = SceneSettings(duration_s=duration, num_sources=sources, noise_rate=noise)
+    _check_words(direction, distance)
     out.mkdir(parents=True, exist_ok=True)
     if record is not None:
-        if bank is None:
-            raise ConfigError("a record is rendered with the bank it was made with: give --bank FOLDER")
+        assert bank is not None
         opened = RirBank(bank)
         wanted: Iterator[tuple[str, SceneRecord]] = iter([(record.stem, SceneRecord.load(record))])
         scenes = 1
     else:
         opened = RirBank(bank) if bank is not None else _small_bank(out / "bank", rooms, max(sources, 4), seed)
-        _check_words(direction, distance)
         by_class = _clips_by_class(clips, sound or [], opened.settings.sample_rate)
-        settings = {"duration_s": duration, "num_sources": sources, "noise_rate": noise}
         words = {"direction": direction, "distance": distance}
         wanted = (
             (f"scene-{index:04d}", _draw(settings, opened, by_class, seed, index, words)) for index in range(scenes)
@@ -138,7 +142,7 @@ def _clips_by_class(folder: Path | None, wanted: list[str], sample_rate: int) ->
 
 
 def _draw(
-    settings: dict[str, Any],
+    settings: "SceneSettings",
     bank: "RirBank",
     clips: "dict[str, list[Clip]]",
     seed: int,
@@ -146,10 +150,10 @@ def _draw(
     words: dict[str, str | None],
 ) -> "SceneRecord":
     """The first of a fixed sequence of draws for this scene whose first sound is where it was wanted."""
-    from spatial_audio_lm.simulation.scene_sampling import SceneSettings, sample_scene
+    from spatial_audio_lm.simulation.scene_sampling import sample_scene
 
     for number in itertools.count(index * _MAX_DRAWS):
-        scene = sample_scene(SceneSettings(**settings), bank, clips, seed, number)
+        scene = sample_scene(settings, bank, clips, seed, number)
         said = _attributes(scene)
         if all(word is None or getattr(said, name) == word for name, word in words.items()):
             return scene

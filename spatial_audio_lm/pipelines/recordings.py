@@ -66,6 +66,8 @@ class OpenRecording:
         self.format = format
         self.audio: SpatialAudio | None = None
         self.path: str | None = None
+        if isinstance(source, list | tuple):
+            raise AudioFileError(f"{len(source)} recordings were given where one is heard at a time: ask for each")
         if isinstance(source, str | os.PathLike):
             self.path = _checked_path(os.fspath(source))
             self.duration_s = audio_info(self.path).duration_s

@@ -315,7 +315,7 @@ class SpatialAudio:
             names = " or ".join(f"{name} ({CHANNELS_OF_FORMAT[name]} channels)" for name in wanted)
             raise ChannelError(
                 f"audio is {self.format} ({self.num_channels} channels); expected {names}: "
-                "give a recording of that kind, or declare the file's format if it is one"
+                "give a recording of that kind, declare the file's format if it is one, or keep one channel as mono"
             )
         if sample_rate is not None and self.sample_rate != sample_rate:
             raise SampleRateError(

@@ -1,5 +1,6 @@
 """Draw scenes: scene k of a data set is a pure function of (settings, bank, clips, seed, k)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -41,7 +42,7 @@ class SceneSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.num_sources <= MAX_SOURCES:
             raise ConfigError(f"num_sources is {self.num_sources}; 1 to {MAX_SOURCES} are possible")
-        if self.duration_s <= 0 or not self.speeds or min(self.speeds) <= 0:
+        if not 0 < self.duration_s < math.inf or not self.speeds or min(self.speeds) <= 0:
             raise ConfigError(f"duration_s and speeds must be positive, got {self.duration_s} and {self.speeds}")
         for name in ("overlap_rate", "equalizer_rate", "noise_rate"):
             if not 0 <= getattr(self, name) <= 1:

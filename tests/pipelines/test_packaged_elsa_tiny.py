@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import spatial_audio_lm
-from spatial_audio_lm.errors import CheckpointError
+from spatial_audio_lm.errors import AudioFileError, CheckpointError
 from spatial_audio_lm.pipelines.querying import SpatialQuery
 from spatial_audio_lm.signal.ambisonics import encode_foa
 from spatial_audio_lm.signal.conventions import great_circle_deg, unit_vector
@@ -87,3 +87,8 @@ def test_a_query_on_ten_seconds_takes_a_tenth_of_a_second(packaged_engine):
         packaged_engine.query(audio, SENTENCES)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.1  # the least: other processes share the cores
+
+
+def test_a_list_is_not_taken_for_its_first_recording(packaged_engine):
+    with pytest.raises(AudioFileError, match="2 recordings were given"):
+        packaged_engine.query([_scene("siren", 90.0), _scene("siren", -90.0)], SENTENCES)

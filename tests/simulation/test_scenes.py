@@ -111,7 +111,19 @@ def test_settings_reach_the_scene(bank, clips):
     assert drawn[0] != drawn[1]
 
 
-@pytest.mark.parametrize("settings", [{"num_sources": 5}, {"num_sources": 0}, {"duration_s": 0.0}, {"speeds": ()}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_sources": 5},
+        {"num_sources": 0},
+        {"duration_s": 0.0},
+        {"duration_s": float("nan")},
+        {"speeds": ()},
+        {"noise_rate": 2.0},
+        {"snr_db": (50.0, 15.0)},
+        {"gap_s": (-1.0, 0.5)},
+    ],
+)
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ConfigError):
         SceneSettings(**settings)
@@ -194,3 +206,20 @@ def test_rows_say_what_is_measured(bank):
         assert row.volume_m3 == pytest.approx(np.prod(row.size_m))
     with pytest.raises(BankError, match="it holds 16"):
         bank.rir(16)
+
+
+def test_a_record_that_lies_about_its_place_is_refused(bank, clips, store):
+    record = scene(bank, clips)
+    moved = replace(record.sources[0], azimuth_deg=-record.sources[0].azimuth_deg)
+    with pytest.raises(RecordError, match="says azimuth_deg"):
+        render_scene(replace(record, sources=(moved,)), bank, store)
+
+
+def test_a_changed_shard_is_noticed(tmp_path):
+    own = make_bank(tmp_path / "bank", BankSettings(num_rooms=1, sources_per_room=1, seed=4))
+    shard = tmp_path / "bank" / "shard-00000.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-5] ^= 1
+    shard.write_bytes(bytes(content))
+    with pytest.raises(BankError, match="not the file the bank was finished with"):
+        RirBank(own.folder).rir(0)
