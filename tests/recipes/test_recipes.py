@@ -12,6 +12,7 @@ import torch
 import yaml
 from transformers import AutoModel, BertConfig, BertModel
 
+from spatial_audio_lm.files import sha256_of_file
 from spatial_audio_lm.language.tokenizer import tokenizer_from_texts
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
@@ -49,8 +50,8 @@ def wordnet(tmp_path_factory) -> Path:
     return folder
 
 
-def weights(folder: Path) -> bytes:
-    return (folder / "final" / "model.safetensors").read_bytes()
+def weights(folder: Path) -> str:
+    return sha256_of_file(folder / "final" / "model.safetensors")
 
 
 def resumed_at(folder: Path, checkpoint: str, again: Path) -> None:
