@@ -251,9 +251,7 @@ class Captions:
     def tokens(self, numbers: Sequence[int]) -> dict[str, Tensor]:
         texts = [self.pool.caption(n) for n in numbers]
         return dict(
-            self.tokenizer(
-                texts, padding=True, truncation=True, max_length=self.config.max_length, return_tensors="pt"
-            )
+            self.tokenizer(texts, padding=True, truncation=True, max_length=self.config.max_length, return_tensors="pt")
         )
 
     @torch.no_grad()
@@ -335,9 +333,7 @@ def main(config: Config) -> Path:
         return output.loss, {name: value.detach() for name, value in output.loss_components.items()}
 
     ema = ExponentialMovingAverage(model, config.optim.ema_decay)
-    train(
-        model, optimizer, schedule, loader, step, config.loop, accelerator=accelerator, ema=ema, settings=config
-    )
+    train(model, optimizer, schedule, loader, step, config.loop, accelerator=accelerator, ema=ema, settings=config)
 
     # save
     output = Path(config.loop.output_dir) / "final"

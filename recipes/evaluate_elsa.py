@@ -166,7 +166,7 @@ def hear(ask: SpatialQuery, sounds: list[SpatialAudio]) -> dict[str, NDArray[np.
     is_spatial = features.pop("is_spatial")
     place = ask.model.localize(**features)
     heard = {
-        "audio_embeds": ask.model.get_audio_features(**features).pooler_output,
+        "audio_embeds": place.audio_embeds,
         "direction": place.direction.masked_fill(~is_spatial[:, None], math.nan),
         "distance_m": place.distance_m,
     }
@@ -193,9 +193,7 @@ def listen(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def no_direction_measure(
-    ask: SpatialQuery, records: Sequence[SceneRecord], bank: RirBank, store: ClipStore
-) -> Measure:
+def no_direction_measure(ask: SpatialQuery, records: Sequence[SceneRecord], bank: RirBank, store: ClipStore) -> Measure:
     """How often the door that people use gives a direction to mono, or to one channel copied to all four."""
     given = []
     for record in records[:NO_DIRECTION_SCENES]:

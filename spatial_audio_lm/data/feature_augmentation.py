@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spatial_audio_lm.data.scene_features import LABELS
-from spatial_audio_lm.features.intensity import SPATIAL_CHANNELS
+from spatial_audio_lm.features.intensity import vector_channels
 from spatial_audio_lm.signal.ambisonics import rotation_matrix
 from spatial_audio_lm.signal.conventions import wrap_azimuth_deg
 
@@ -30,16 +30,6 @@ class Augmentation:
     max_time_mask: int = 20  # frames
     max_mel_mask: int = 8  # mel bands of the log-mel spectrogram
     tilt: float = 0.15  # standard deviation of a slope over the mel axis, in feature units from end to end
-
-
-def vector_channels(spatial_channels: Sequence[str]) -> list[int]:
-    """Where the x components of the intensity vectors lie among the feature channels; y and z follow each."""
-    starts, at = [], 0
-    for name in spatial_channels:
-        if SPATIAL_CHANNELS[name] == 3:
-            starts.append(at)
-        at += SPATIAL_CHANNELS[name]
-    return starts
 
 
 def augment(

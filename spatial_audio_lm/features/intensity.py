@@ -18,6 +18,8 @@ the recording's gain. Source: ELSA (Devnani et al., 2024), eq. 2 and appendix A.
 bins; Perotin et al. (2018) for the division by energy.
 """  # noqa: E501
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -25,6 +27,8 @@ from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.log_mel import level_free_decibels
 
 SPATIAL_CHANNELS = {"active": 3, "reactive": 3, "unit_active": 3, "unit_reactive": 3, "log_energy": 1}
+# Those whose direction is that of the sound.
+DIRECTION_VECTORS = ("active", "unit_active")
 
 # A bin's vector shorter than this share of the bin's energy fades instead of being blown up to length 1: the reactive
 # vector of a lone plane wave is zero but for rounding (1e-7 of the energy), and rounding has no direction.
@@ -43,6 +47,21 @@ def count_spatial_channels(names: tuple[str, ...] | list[str]) -> int:
             f"spatial_channels is {list(names)}; expected one or more different names of {list(SPATIAL_CHANNELS)}"
         )
     return sum(SPATIAL_CHANNELS[name] for name in names)
+
+
+def vector_channels(names: Sequence[str], only: Sequence[str] = tuple(SPATIAL_CHANNELS)) -> list[int]:
+    """Where the x components of the intensity vectors lie among the feature channels; y and z follow each.
+
+    Args:
+        names: as in `intensity_features`.
+        only: the kinds wanted.
+    """
+    starts, at = [], 0
+    for name in names:
+        if SPATIAL_CHANNELS[name] == 3 and name in only:
+            starts.append(at)
+        at += SPATIAL_CHANNELS[name]
+    return starts
 
 
 def intensity_features(

@@ -17,9 +17,7 @@ def tokenizer_from_texts(texts: Iterable[str], vocab_size: int = 2000) -> PreTra
     word it does not know falls into letters, a letter it does not know into `[UNK]`.
     """
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
-    counts = Counter(
-        word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
-    )
+    counts = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
     letters = sorted({letter for word in counts for letter in word})
     words = sorted((word for word in counts if len(word) > 1), key=lambda word: (-counts[word], word))
     pieces = [*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters)]

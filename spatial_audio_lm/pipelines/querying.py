@@ -245,15 +245,13 @@ class SpatialQuery:
             inputs[name] = moved.to(self.model.dtype) if moved.is_floating_point() else moved
         inputs.pop("is_spatial")  # it masks losses; here `reason` says where there is no direction
         if pooled is None:
-            projected = self.model.project_audio(**inputs)
-            embeddings = torch.nn.functional.normalize(projected.float(), dim=-1)
             output: Any = self.model.localize(**inputs)
             similarities = scores = None
         else:
             output = self.model(pooled_text=pooled, **inputs)
-            embeddings = output.audio_embeds
-            similarities = (embeddings @ output.text_embeds.T).cpu().double().tolist()
+            similarities = (output.audio_embeds @ output.text_embeds.T).cpu().double().tolist()
             scores = output.logits_per_audio.cpu().double().softmax(-1).tolist() if len(pooled) > 1 else None
+        embeddings = output.audio_embeds
         if not torch.isfinite(embeddings).all():
             raise CheckpointError("the model answered with NaN: its weights are damaged, or the precision is too low")
         places = self._locations(output, [stretch.reason for stretch in stretches])

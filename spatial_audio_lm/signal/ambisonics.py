@@ -167,7 +167,8 @@ def intensity_to_energy(foa: torch.Tensor, sample_rate: int) -> float | None:
     Returns:
         The ratio, or ``None`` where W is silent.
     """
-    return _coherent_ratio(*_tiles(foa, sample_rate))
+    _require_four(foa)
+    return _coherent_ratio(*_tiles(_band(foa, sample_rate)))
 
 
 def _coherent_ratio(pressure: torch.Tensor, dipoles: torch.Tensor, intensity: torch.Tensor) -> float | None:
@@ -198,26 +199,29 @@ def suspected_format(foa: torch.Tensor, sample_rate: int) -> str | None:
     Returns:
         ``"fuma"`` or ``"n3d"`` if it looks so, otherwise ``None``.
     """
-    pressure, dipoles, intensity = _tiles(foa, sample_rate)
-    if not pressure.sum() > 0 or all(is_copy(foa[0], dipole) for dipole in foa[1:]):
+    _require_four(foa)
+    spectra = _band(foa, sample_rate)
+    ratio = _least_energy_ratio(spectra)
+    if ratio is None or ratio < _SUSPICIOUS_RATIO:
+        return None  # most recordings, and the cheaper number
+    if all(is_copy(foa[0], dipole) for dipole in foa[1:]):
         return None  # four copies of a mono signal have the gains of N3D, and are none
-    ratio = _least_energy_ratio(foa, sample_rate)
-    coherent_ratio = _coherent_ratio(pressure, dipoles, intensity)
-    if ratio is None or ratio < _SUSPICIOUS_RATIO or coherent_ratio is None or coherent_ratio < _LEAST_COHERENT_RATIO:
+    coherent_ratio = _coherent_ratio(*_tiles(spectra))
+    if coherent_ratio is None or coherent_ratio < _LEAST_COHERENT_RATIO:
         return None
     return "n3d" if ratio > _N3D_RATIO else "fuma"
 
 
-def _least_energy_ratio(foa: torch.Tensor, sample_rate: int) -> float | None:
+def _least_energy_ratio(spectra: torch.Tensor) -> float | None:
     """sqrt((X^2 + Y^2 + Z^2) / W^2) of the whole or its median over frequencies, whichever is less.
 
-    ``None`` where too few frequencies sound to take a median of.
+    ``None`` where too few frequencies sound to take a median of, or W is silent.
     """
-    power = _band(foa, sample_rate).abs().square().sum(dim=-1)  # (4, frequencies)
+    power = torch.view_as_real(spectra).square().sum(dim=(-2, -1))  # (4, frequencies)
     pressure, dipoles = power[0], power[1:].sum(dim=0)
     energy = pressure + dipoles
     sounding = energy > _ROW_FLOOR * energy.max()
-    if int(sounding.sum()) < _LEAST_ROWS:
+    if int(sounding.sum()) < _LEAST_ROWS or not pressure.sum() > 0:
         return None
     median = (dipoles / pressure.clamp(min=torch.finfo(pressure.dtype).tiny))[sounding].median()
     return math.sqrt(min(float(median), float(dipoles.sum() / pressure.sum())))
@@ -228,13 +232,11 @@ def is_copy(signal: torch.Tensor, other: torch.Tensor) -> bool:
     return bool((signal - other).square().sum() <= 1e-4 * signal.square().sum())
 
 
-def _tiles(foa: torch.Tensor, sample_rate: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _tiles(spectra: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """W^2, X^2 + Y^2 + Z^2 and |I| of tiles of 4 bins x 4 frames, 200 Hz to 4 kHz: ``(tiles,)`` each.
 
     Below that band microphones are noisy and rooms have few modes, above it their capsules stop to be coincident.
     """
-    _require_four(foa)
-    spectra = _band(foa, sample_rate)
     w, xyz = spectra[0], spectra[1:]
     maps = torch.cat([w.abs().square()[None], xyz.abs().square().sum(0, keepdim=True), (w.conj() * xyz).real])
     maps = torch.nn.functional.avg_pool2d(maps, 4).flatten(1)

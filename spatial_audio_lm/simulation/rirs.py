@@ -75,9 +75,7 @@ def simulate_rirs(
     for position in placement.sources_m:
         shoebox.add_source(list(position))
     for microphone in microphones(receiver_format):
-        shoebox.add_microphone(
-            list(placement.receiver_m), directivity=_directivity(microphone.axis, placement.yaw_deg)
-        )
+        shoebox.add_microphone(list(placement.receiver_m), directivity=_directivity(microphone.axis, placement.yaw_deg))
     shoebox.compute_rir()
 
     num_microphones = len(microphones(receiver_format))

@@ -96,7 +96,7 @@ def shaped_noise(rng: np.random.Generator, samples: int, sample_rate: int, gain:
     spectrum *= gain(frequencies)
     spectrum[0] = 0.0
     noise = irfft(spectrum, length)[:samples]
-    return noise / np.sqrt(np.dot(noise, noise) / samples)
+    return noise / np.sqrt(np.mean(np.square(noise)))  # np.dot would depend on the number of threads
 
 
 def band(low_hz: float, high_hz: float, slope: float = 2.0) -> Callable[[Array], Array]:

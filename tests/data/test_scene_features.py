@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from spatial_audio_lm.data.clip_folders import procedural_clips
-from spatial_audio_lm.data.feature_augmentation import AZIMUTH, Augmentation, augment, vector_channels
+from spatial_audio_lm.data.feature_augmentation import AZIMUTH, Augmentation, augment
 from spatial_audio_lm.data.scene_features import (
     FeaturePlan,
     LiveScenes,
@@ -67,8 +67,10 @@ def test_class_weights_and_mono_rate(plan):
     names = {record.sources[0].sound_class for record, _ in records}
     assert names == {"bell", "siren"}  # wind has no weight
     assert 60 < sum(mono for _, mono in records) < 120
-    assert all(spatial == (not mono) for spatial, (_, mono) in zip(
-        scene_batch(plan, range(7))["is_spatial"].tolist(), records[:7], strict=True))
+    assert all(
+        spatial == (not mono)
+        for spatial, (_, mono) in zip(scene_batch(plan, range(7))["is_spatial"].tolist(), records[:7], strict=True)
+    )
 
 
 def test_interrupted_job_ends_with_the_same_bytes(plan, tmp_path):
@@ -145,8 +147,3 @@ def test_masks_hide_and_neighbours_do_not_matter(plan):
         assert torch.equal(batch[name][2:3], value)
     hidden = (batch["input_features"] == 0).float().mean()
     assert 0.02 < hidden < 0.5
-
-
-def test_vector_channels_are_found_by_name():
-    assert vector_channels(CHANNELS) == [0, 3, 6]
-    assert vector_channels(("log_energy", "active")) == [1]

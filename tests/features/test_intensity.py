@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.features.intensity import SPATIAL_CHANNELS, count_spatial_channels, intensity_features
+from spatial_audio_lm.features.intensity import (
+    DIRECTION_VECTORS,
+    SPATIAL_CHANNELS,
+    count_spatial_channels,
+    intensity_features,
+    vector_channels,
+)
 from spatial_audio_lm.features.log_mel import cached_mel_filters
 from spatial_audio_lm.signal.ambisonics import encode_foa, rotate_foa, rotation_matrix
 from spatial_audio_lm.signal.conventions import unit_vector
@@ -79,3 +85,10 @@ def test_vectors_turn_with_the_sound_field_and_the_energy_does_not() -> None:
 def test_wrong_names_are_refused(names: list[str]) -> None:
     with pytest.raises(ConfigError, match="spatial_channels"):
         count_spatial_channels(names)
+
+
+def test_vector_channels_are_found_by_name() -> None:
+    names = ("active", "reactive", "unit_active", "log_energy")
+    assert vector_channels(names) == [0, 3, 6]
+    assert vector_channels(names, only=DIRECTION_VECTORS) == [0, 6]
+    assert vector_channels(("log_energy", "active")) == [1]

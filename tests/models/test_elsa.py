@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtr
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.modeling_elsa_spatial import ElsaSpatialModel, ElsaSpatialModelForRegression
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
-from spatial_audio_lm.signal.ambisonics import encode_foa
+from spatial_audio_lm.signal.ambisonics import encode_foa, rotation_matrix
 from spatial_audio_lm.signal.conventions import unit_vector
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from tests.models.model_cases import CASES
@@ -73,7 +74,8 @@ def test_the_compact_model_is_small() -> None:
                 )
             )
         )
-    assert count(more) - count(model) == 3 * 9 * 32
+    # a vector more for the first layer, and as many direction means again
+    assert count(more) - count(model) == 3 * 9 * 32 + 8 * (3 * 192 + 2)
 
 
 # Features
@@ -222,6 +224,51 @@ def test_angles_become_a_unit_vector() -> None:
         model.direction_head.linear2.bias.copy_(angles_deg * math.pi / 180)
         direction = model.localize(inputs["input_features"], inputs["spatial_features"]).direction
     assert torch.allclose(direction[0], unit_vector(*angles_deg), atol=1e-6)
+
+
+def test_the_attended_direction_turns_with_the_vectors() -> None:
+    """With weights that do not depend on the direction, the answer turns exactly; height has a scale of its own."""
+    model = ElsaSpatialModel(ElsaSpatialConfig(architecture="compact")).eval()
+    features = noise(0, 2, 7, 40, 32)
+    turned = features.clone()
+    turn = rotation_matrix(yaw_deg=70.0).float()
+    for start in model.config.direction_vectors:
+        turned[:, start : start + 3] = torch.einsum("ij,bjtf->bitf", turn, features[:, start : start + 3])
+    first, last = noise(1, 2, 32, 20, 16), noise(2, 2, 64, 5, 4)
+    with torch.no_grad():
+        pools = model.encoder.direction_pools
+        torch.nn.init.normal_(pools.horizontal)
+        torch.nn.init.normal_(pools.vertical)
+        direction = pools(features, first, last, None)[1]
+        assert torch.allclose(pools(turned, first, last, None)[1], direction @ turn.T, atol=1e-6)
+        tall = features.clone()
+        tall[:, model.config.direction_vectors[0] + 2] = 0.0
+        flat = pools(tall, first, last, None)[1]
+    assert torch.equal(flat[:, :2], direction[:, :2])
+    assert torch.equal(flat[:, 2], torch.zeros(2))
+
+
+def test_directions_can_be_read_off_a_head_too() -> None:
+    case = CASES["elsa_compact"]
+    config = case.build().config
+    config.direction_representation = "vector"
+    model, inputs = ElsaModel(config), case.inputs(2)
+    with torch.no_grad():
+        model.direction_head.linear2.weight.zero_()
+        model.direction_head.linear2.bias.copy_(torch.tensor([0.0, 2.0, 0.0]))
+        direction = model(**inputs).direction
+    assert torch.allclose(direction, torch.tensor([[0.0, 1.0, 0.0]]).expand(2, 3))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"num_direction_pools": 2}, {"architecture": "compact", "spatial_channels": ["reactive", "log_energy"]}],
+)
+def test_direction_pools_need_vectors_that_point_to_the_sound(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="num_direction_pools"):
+        ElsaSpatialConfig(**settings)
+    with pytest.raises(ConfigError, match="num_direction_pools"):
+        ElsaConfig(direction_representation="attended")
 
 
 def test_the_loss_is_the_weighted_sum_of_its_parts() -> None:

@@ -91,9 +91,7 @@ def test_elsa_resumes_bit_equal_and_loads(tmp_path, bank):
     options = ("--data.bank", str(bank.folder), "--loop.keep_checkpoints", "9")
     recipe_jobs.run("elsa_contrastive", "--loop.output_dir", str(out), *options)
     resumed_at(out, "checkpoint-2", tmp_path / "again")
-    recipe_jobs.run(
-        "elsa_contrastive", "--loop.output_dir", str(tmp_path / "again"), "--loop.resume", "true", *options
-    )
+    recipe_jobs.run("elsa_contrastive", "--loop.output_dir", str(tmp_path / "again"), "--loop.resume", "true", *options)
     assert weights(out) == weights(tmp_path / "again")
     model, processor = ElsaModel.from_pretrained(out / "final"), ElsaProcessor.from_pretrained(out / "final")
     inputs = processor(text=["a bell"], audio=torch.randn(4, 64_000) * 0.1, sampling_rate=16_000)

@@ -31,9 +31,9 @@ def place(room: Room, azimuth: float, elevation: float, distance: float, yaw: fl
 @pytest.mark.parametrize("yaw", [0.0, 70.0])
 def test_anechoic_room_gives_ambix(azimuth, elevation, yaw):
     room = room_of((8.0, 8.0, 8.0), 0.5)
-    rir = simulate_rirs(
-        room, place(room, azimuth, elevation, 1.5, yaw), RATE, np.random.default_rng(0), full_order=0
-    )[0]
+    rir = simulate_rirs(room, place(room, azimuth, elevation, 1.5, yaw), RATE, np.random.default_rng(0), full_order=0)[
+        0
+    ]
     w = rir[0].astype(np.float64)
     x, y, z = unit_vector(float(azimuth), float(elevation))
     for channel, gain in zip(rir[1:], (y, z, x), strict=True):  # ACN order, SN3D: dipoles are the direction cosines

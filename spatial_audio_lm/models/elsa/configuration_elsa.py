@@ -6,7 +6,7 @@ from typing import Any
 from transformers import AutoConfig, PretrainedConfig
 
 from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.features.intensity import count_spatial_channels
+from spatial_audio_lm.features.intensity import DIRECTION_VECTORS, count_spatial_channels, vector_channels
 
 # Mean and spread of the natural logarithm of each target: the regression heads predict (log(x) - mean) / spread.
 # Distance keeps its plain logarithm; the other two are log-uniform over ELSA's rooms (Table A.T.2: 13.3-277.4 m²) and
@@ -93,6 +93,8 @@ class ElsaSpatialConfig(PretrainedConfig):
         conv_channels: filters of each 3x3 layer; a 2x2 pool follows each of them ("paper": maximum) or each but the
             last ("compact": average).
         num_attention_pools: attention pools over time, "compact" only.
+        num_direction_pools: attention pools of the intensity vectors over time and bands, whose weighted sum is the
+            direction, "compact" only; 0: none.
         dropout: "paper": before the 192-d layer; "compact": channel dropout after each layer.
         regression_mean, regression_std: scaling of the 42 targets behind the two angles of
             `ElsaSpatialModelForRegression`, None for targets that are scaled already.
@@ -110,6 +112,7 @@ class ElsaSpatialConfig(PretrainedConfig):
         hidden_size: int = 192,
         conv_channels: list[int] | None = None,
         num_attention_pools: int = 4,
+        num_direction_pools: int | None = None,
         dropout: float | None = None,
         regression_mean: list[float] | None = None,
         regression_std: list[float] | None = None,
@@ -126,6 +129,7 @@ class ElsaSpatialConfig(PretrainedConfig):
         self.hidden_size = hidden_size
         self.conv_channels = list(conv_channels or ([12] * 6 if paper else [32, 48, 64, 64]))
         self.num_attention_pools = num_attention_pools
+        self.num_direction_pools = num_direction_pools if num_direction_pools is not None else (0 if paper else 8)
         self.dropout = dropout if dropout is not None else (0.3 if paper else 0.1)
         self.regression_mean = regression_mean
         self.regression_std = regression_std
@@ -134,12 +138,22 @@ class ElsaSpatialConfig(PretrainedConfig):
                 f"spatial_channels is {self.spatial_channels}; the paper's branch takes one active and one reactive "
                 "vector (6 channels)"
             )
+        if self.num_direction_pools and (paper or not self.direction_vectors):
+            raise ConfigError(
+                f"num_direction_pools is {num_direction_pools}: only the compact branch pools directions, and it needs "
+                f"'active' or 'unit_active' among its spatial_channels {self.spatial_channels}; give 0"
+            )
         super().__init__(**kwargs)
 
     @property
     def num_channels(self) -> int:
         """Feature channels of the input."""
         return count_spatial_channels(self.spatial_channels)
+
+    @property
+    def direction_vectors(self) -> list[int]:
+        """First feature channel of every vector that points to the sound."""
+        return vector_channels(self.spatial_channels, only=DIRECTION_VECTORS)
 
 
 class ElsaConfig(PretrainedConfig):
@@ -159,7 +173,8 @@ class ElsaConfig(PretrainedConfig):
         text_projection_hidden: hidden width of the text projection; None: `projection_dim`.
         projection_dropout: dropout in the audio projection.
         head_hidden: hidden width of the regression heads.
-        direction_representation: "angles" (azimuth and elevation, two outputs, the paper) or "vector" (three).
+        direction_representation: "angles" (azimuth and elevation, two outputs of a head, the paper), "vector" (three
+            outputs), or "attended" (no head: the spatial branch's own `num_direction_pools`).
         use_concentration_head: predict the concentration of a von Mises-Fisher distribution around the direction.
         use_reverberation_head: predict T30 (not in the paper; it keeps reverberation in the embedding).
         target_statistics: mean and spread of log(target) for each regression head.
@@ -191,9 +206,9 @@ class ElsaConfig(PretrainedConfig):
     ):
         if text_pooling not in ("pooler", "mean"):
             raise ConfigError(f"text_pooling is {text_pooling!r}; expected 'pooler' or 'mean'")
-        if direction_representation not in ("angles", "vector"):
+        if direction_representation not in ("angles", "vector", "attended"):
             raise ConfigError(
-                f"direction_representation is {direction_representation!r}; expected 'angles' or 'vector'"
+                f"direction_representation is {direction_representation!r}; expected 'angles', 'vector' or 'attended'"
             )
         unknown = set(loss_weights or {}) - set(LOSS_WEIGHTS)
         if unknown:
@@ -207,6 +222,10 @@ class ElsaConfig(PretrainedConfig):
         if not isinstance(spatial_config, ElsaSpatialConfig):
             spatial_config = ElsaSpatialConfig(**(spatial_config or {}))
         self.spatial_config = spatial_config
+        if direction_representation == "attended" and not spatial_config.num_direction_pools:
+            raise ConfigError(
+                "direction_representation is 'attended': give the (compact) spatial branch num_direction_pools > 0"
+            )
         self.text_config = _sub_config(text_config, "roberta", ROBERTA_BASE)
         self.text_pooling = text_pooling
         self.projection_dim = projection_dim
@@ -241,7 +260,7 @@ class ElsaConfig(PretrainedConfig):
             "text_pooling": "mean",
             "projection_dim": 256,
             "projection_dropout": 0.2,
-            "direction_representation": "vector",
+            "direction_representation": "attended",
             "use_concentration_head": True,
             "use_reverberation_head": True,
         }

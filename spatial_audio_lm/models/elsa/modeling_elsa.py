@@ -3,12 +3,12 @@
     log-mel of W ──► audio encoder ────┐
                                        ├─ join ─► audio projection ─┬─► L2-normalise ─► audio_embeds ─┐
     intensity vectors ─► spatial branch┘                            └─► heads: direction, distance,   ├─ cosine / temperature
-                                                                        floor area, T30               │
+                             └─► or the direction, from weighted vectors    floor area, T30           │
     caption ─► text encoder ─► pool ─► text projection ─► L2-normalise ─► text_embeds ────────────────┘
 
 What is the paper's: the two branches joined, two-layer projections (ReLU), three heads of 64 hidden units, the sum of
 contrastive and regression losses, clips without spatial labels masked in the latter. Ours, by configuration: a T30 head,
-a direction as a unit vector, and the concentration of a von Mises-Fisher distribution around it as its confidence.
+a direction that the spatial branch reads off weighted intensity vectors, and the concentration of a von Mises-Fisher distribution around it as its confidence.
 Where the paper is silent: the heads see the projection before normalisation, and one temperature serves both
 directions of the contrastive loss.
 """  # noqa: E501
@@ -46,9 +46,10 @@ INITIAL_CONCENTRATION, MAX_CONCENTRATION = 4.0, 1e4
 
 @dataclass
 class ElsaLocalization(ModelOutput):
-    """Where the sound is.
+    """Where the sound is, and the vector of its meaning.
 
     Args:
+        audio_embeds: L2-normalised, `(batch, projection_dim)`.
         direction: unit vectors, x front, y left, z up, `(batch, 3)`.
         direction_concentration: von Mises-Fisher concentration of each direction, `(batch,)`; None without that head.
         distance_m: `(batch,)`.
@@ -56,6 +57,7 @@ class ElsaLocalization(ModelOutput):
         t30_s: `(batch,)`; None without that head.
     """
 
+    audio_embeds: Tensor | None = None
     direction: Tensor | None = None
     direction_concentration: Tensor | None = None
     distance_m: Tensor | None = None
@@ -72,7 +74,6 @@ class ElsaOutput(ElsaLocalization):
         loss_components: each loss by name, before weighting.
         logits_per_audio: cosine times logit scale, `(recordings, texts)`.
         logits_per_text: its transpose.
-        audio_embeds: L2-normalised, `(recordings, projection_dim)`.
         text_embeds: L2-normalised, `(texts, projection_dim)`.
     """
 
@@ -80,7 +81,6 @@ class ElsaOutput(ElsaLocalization):
     loss_components: dict[str, Tensor] | None = None
     logits_per_audio: Tensor | None = None
     logits_per_text: Tensor | None = None
-    audio_embeds: Tensor | None = None
     text_embeds: Tensor | None = None
 
 
@@ -137,7 +137,8 @@ class ElsaModel(ElsaPreTrainedModel):
             joined, config.audio_projection_hidden or joined, dim, config.projection_dropout
         )
         self.text_projection = ElsaProjection(config.text_config.hidden_size, config.text_projection_hidden or dim, dim)
-        self.direction_head = ElsaProjection(dim, head, 2 if config.direction_representation == "angles" else 3)
+        outputs = {"angles": 2, "vector": 3, "attended": 0}[config.direction_representation]
+        self.direction_head = ElsaProjection(dim, head, outputs) if outputs else None
         self.distance_head = ElsaProjection(dim, head, 1)
         self.area_head = ElsaProjection(dim, head, 1)
         self.reverberation_head = ElsaProjection(dim, head, 1) if config.use_reverberation_head else None
@@ -151,10 +152,11 @@ class ElsaModel(ElsaPreTrainedModel):
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.text_model.set_input_embeddings(value)
 
-    def project_audio(
-        self, input_features: Tensor, spatial_features: Tensor, audio_attention_mask: Tensor | None = None
-    ) -> Tensor:
-        """The audio projection before normalisation, `(batch, projection_dim)`: what the heads see."""
+    def _encode_audio(
+        self, input_features: Tensor, spatial_features: Tensor, audio_attention_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The audio projection before normalisation, `(batch, projection_dim)`: what the heads see; and the spatial
+        branch's own direction `(batch, 3)`, if it gives one."""
         input_features = input_features.to(self.audio_model.dtype)
         if audio_attention_mask is None:
             mel = self.audio_model(input_features)
@@ -165,9 +167,9 @@ class ElsaModel(ElsaPreTrainedModel):
             )
         else:
             mel = self.audio_model(input_features, attention_mask=audio_attention_mask)
-        spatial = self.spatial_model(spatial_features, audio_attention_mask).pooler_output
-        pooled = mel.pooler_output.flatten(1)
-        return self.audio_projection(torch.cat([pooled.to(spatial.dtype), spatial], dim=1))
+        spatial = self.spatial_model(spatial_features, audio_attention_mask)
+        pooled = mel.pooler_output.flatten(1).to(spatial.pooler_output.dtype)
+        return self.audio_projection(torch.cat([pooled, spatial.pooler_output], dim=1)), spatial.direction
 
     def pool_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """The text encoder's sentence vector before the projection, `(batch, text hidden size)`."""
@@ -184,7 +186,7 @@ class ElsaModel(ElsaPreTrainedModel):
         self, input_features: Tensor, spatial_features: Tensor, audio_attention_mask: Tensor | None = None, **_: Any
     ) -> BaseModelOutputWithPooling:
         """Embed recordings: `pooler_output` is L2-normalised, `(batch, projection_dim)`, as CLAP's is."""
-        projected = self.project_audio(input_features, spatial_features, audio_attention_mask)
+        projected, _ = self._encode_audio(input_features, spatial_features, audio_attention_mask)
         return BaseModelOutputWithPooling(pooler_output=F.normalize(projected.float(), dim=-1))
 
     def get_text_features(
@@ -197,9 +199,9 @@ class ElsaModel(ElsaPreTrainedModel):
     def localize(
         self, input_features: Tensor, spatial_features: Tensor, audio_attention_mask: Tensor | None = None, **_: Any
     ) -> ElsaLocalization:
-        """Direction, distance, floor area and reverberation time alone, without any text."""
-        projected = self.project_audio(input_features, spatial_features, audio_attention_mask)
-        return self._localization(self._run_heads(projected))
+        """Direction, distance, floor area, reverberation time and embedding, without any text."""
+        projected, direction = self._encode_audio(input_features, spatial_features, audio_attention_mask)
+        return self._localization(projected, self._run_heads(projected, direction))
 
     def forward(
         self,
@@ -246,10 +248,10 @@ class ElsaModel(ElsaPreTrainedModel):
             assert input_ids is not None
             pooled_text = self.pool_text(input_ids, attention_mask)
         text_embeds = F.normalize(self.text_projection(pooled_text).float(), dim=-1)
-        projected = self.project_audio(input_features, spatial_features, audio_attention_mask)
-        audio_embeds = F.normalize(projected.float(), dim=-1)
-        raw = self._run_heads(projected)
-        localization = self._localization(raw)
+        projected, direction = self._encode_audio(input_features, spatial_features, audio_attention_mask)
+        raw = self._run_heads(projected, direction)
+        localization = self._localization(projected, raw)
+        audio_embeds = localization["audio_embeds"]
 
         scale = self.logit_scale.float().exp()
         with torch.autocast(audio_embeds.device.type, enabled=False):
@@ -264,14 +266,16 @@ class ElsaModel(ElsaPreTrainedModel):
             loss_components=components,
             logits_per_audio=logits,
             logits_per_text=logits.T,
-            audio_embeds=audio_embeds,
             text_embeds=text_embeds,
             **localization,
         )
 
-    def _run_heads(self, projected: Tensor) -> dict[str, Tensor]:
+    def _run_heads(self, projected: Tensor, direction: Tensor | None) -> dict[str, Tensor]:
+        if self.direction_head is not None:
+            direction = self.direction_head(projected)
+        assert direction is not None
         raw = {
-            "direction": self.direction_head(projected).float(),
+            "direction": direction.float(),
             "distance_m": self.distance_head(projected).float()[:, 0],
             "floor_area_m2": self.area_head(projected).float()[:, 0],
         }
@@ -285,7 +289,7 @@ class ElsaModel(ElsaPreTrainedModel):
             raw["concentration"] = (INITIAL_CONCENTRATION * logit.exp()).clamp(max=MAX_CONCENTRATION)
         return raw
 
-    def _localization(self, raw: dict[str, Tensor]) -> ElsaLocalization:
+    def _localization(self, projected: Tensor, raw: dict[str, Tensor]) -> ElsaLocalization:
         direction = raw["direction"]
         if self.config.direction_representation == "angles":
             azimuth, elevation = direction.unbind(-1)  # the head's own unit, radians, needs no conversion here
@@ -296,7 +300,10 @@ class ElsaModel(ElsaPreTrainedModel):
             name: torch.exp(raw[name] * spread + mean) for name, (mean, spread) in statistics.items() if name in raw
         }
         return ElsaLocalization(
-            direction=F.normalize(direction, dim=-1), direction_concentration=raw.get("concentration"), **scaled
+            audio_embeds=F.normalize(projected.float(), dim=-1),
+            direction=F.normalize(direction, dim=-1),
+            direction_concentration=raw.get("concentration"),
+            **scaled,
         )
 
     def _regression_losses(
@@ -321,8 +328,9 @@ class ElsaModel(ElsaPreTrainedModel):
         losses: dict[str, Tensor] = {}
         if "azimuth_deg" in labels:
             azimuth_deg, elevation_deg = labels["azimuth_deg"], labels["elevation_deg"]
+            angles = self.config.direction_representation == "angles"
             losses["direction"] = direction_loss(
-                raw["direction"], azimuth_deg, elevation_deg, mask, self.config.direction_representation
+                raw["direction"], azimuth_deg, elevation_deg, mask, "angles" if angles else "vector"
             )
             if "concentration" in raw:
                 truth = unit_vector(azimuth_deg.float(), elevation_deg.float())
