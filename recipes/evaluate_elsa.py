@@ -343,7 +343,8 @@ def main(config: Config) -> list[Measure]:
     measures += sentence_measures(scenes, embed_text)
     measures += retrieval_measures(scenes, embed_text, config.seed, config.retrieval_draws, config.retrieval_scenes)
     measures.append(no_direction_measure(ask, records, bank, store))
-    measures = with_goals(measures, GOALS)
+    if config.data is not None:  # the goals are for recorded sounds
+        measures = with_goals(measures, GOALS)
 
     name = config.name or checkpoint_folder(config.checkpoint).name
     sounds = "synthesised sounds" if config.data is None else "ESC-10"

@@ -69,7 +69,7 @@ def doctor(json: Json = False, debug: Debug = False) -> None:
                 print(f"  {name:<18} {installed:<14} (needs {wanted or 'any'})")
         print(f"packaged checkpoints: {', '.join(packaged_names()) or 'none'}")
         for extra, entry in missing.items():
-            print(f"extra {extra} is not complete ({', '.join(entry['libraries'])}): {entry['pip']}")
+            print(f"optional, for {extra}: {', '.join(entry['libraries'])} not installed; {entry['pip']}")
         for problem in problems:
             print(f"PROBLEM: {problem}")
         print("all is well" if not problems else f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found")

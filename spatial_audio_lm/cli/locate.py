@@ -8,6 +8,7 @@ from spatial_audio_lm.cli.options import DEFAULT_MODEL, Debug, Format, Json, Mod
 from spatial_audio_lm.cli.output import one_line, print_error, print_json, print_warnings, progress_bar, reason_of
 from spatial_audio_lm.cli.query import place_in_words
 from spatial_audio_lm.pipelines.answers import Location, file_field
+from spatial_audio_lm.pipelines.wording import clock
 
 
 def locate(
@@ -46,7 +47,8 @@ def locate(
                         del fields["windows"]
                     print_json(fields)
                 else:
-                    print(f"{one_line(file)}: {place_in_words(result)}")
+                    when = f", heard at {clock(result.start_s)}" if len(result.windows) > 1 else ""
+                    print(f"{one_line(file)}: {place_in_words(result)}{when}")
             advance(number + 1, len(files))
     if failed:
         raise typer.Exit(1)

@@ -28,6 +28,9 @@ def models(json: Json = False, debug: Debug = False) -> None:
         print("  none")
     print("\nPublished by others (download, then spatial-audio-lm convert):")
     for checkpoint in PUBLISHED:
-        where = checkpoint.hub_id + (f"/{checkpoint.file}" if checkpoint.file else "")
+        file = f" {checkpoint.file}" if checkpoint.file else ""
+        source = checkpoint.name + (f"/{checkpoint.file}" if checkpoint.file else "")
         print(f"  {checkpoint.name}  ({checkpoint.license})\n    https://huggingface.co/{checkpoint.hub_id}")
-        print(f"    {checkpoint.description}\n    spatial-audio-lm convert {checkpoint.converter} {where} OUT")
+        print(f"    {checkpoint.description}")
+        print(f"    hf download {checkpoint.hub_id}{file} --local-dir {checkpoint.name}")
+        print(f"    spatial-audio-lm convert {checkpoint.converter} {source} OUT")

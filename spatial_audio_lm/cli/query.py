@@ -1,5 +1,6 @@
 """`spatial-audio-lm query FILE "text" ["text" ...]`: which sentence fits, from where, and when."""
 
+import itertools
 import os
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from spatial_audio_lm.pipelines.answers import QueryResult, Window
 from spatial_audio_lm.pipelines.wording import clock, direction_numbers, direction_words
 
 _MAX_LINES = 40  # of the timeline; a longer one shows its best moments
+_QUIET = "nothing to hear"
 _BAR_LENGTH = 20
 
 
@@ -67,28 +69,40 @@ def place_in_words(result: QueryResult | Window) -> str:
 
 
 def _lines(result: QueryResult) -> list[str]:
-    lines = []
+    lines, is_long = [], len(result.windows) > 1
     for match in result.results:
+        when = f"   (best at {clock(match.start_s or 0.0)})" if is_long else ""
         if match.score is None:
-            lines.append(f"{match.similarity or 0.0:6.2f}  {match.text}")
+            lines.append(f"{match.similarity or 0.0:6.2f}  {match.text}{when}")
             lines.append("        (similarity, -1 to 1: it says more beside that of other sentences)")
         else:
             bar = "█" * round(match.score * _BAR_LENGTH)
-            lines.append(f"{match.score:6.1%} {bar:<{_BAR_LENGTH}} {match.text}")
+            lines.append(f"{match.score:6.1%} {bar:<{_BAR_LENGTH}} {match.text}{when}")
     lines.append("")
     if result.azimuth_deg is not None and result.elevation_deg is not None:
-        lines.append(f"The sound comes {direction_words(result.azimuth_deg, result.elevation_deg)}.")
+        what = f"At {clock(result.start_s)} the sound" if is_long else "The sound"
+        lines.append(f"{what} comes {direction_words(result.azimuth_deg, result.elevation_deg)}.")
     lines.append(place_in_words(result))
     if result.resampled_from:
         lines.append(f"resampled from {result.resampled_from} Hz to the model's rate")
-    if len(result.windows) > 1:
-        lines += ["", f"heard from {clock(result.start_s)} to {clock(result.end_s)}; the timeline:"]
-        shown = sorted(result.windows, key=lambda window: -window.best_similarity)[:_MAX_LINES]
-        for window in sorted(shown, key=lambda window: window.start_s):
-            audible = [match for match in window.results if match.similarity is not None]
-            best = max(audible, key=lambda match: match.similarity or 0.0, default=None)
-            said = f"{best.similarity:5.2f}  {best.text}" if best is not None else "       nothing to hear"
-            lines.append(f"{clock(window.start_s):>8}  {said}  |  {place_in_words(window)}")
-        if len(result.windows) > len(shown):
-            lines.append(f"the best {len(shown)} of {len(result.windows)} windows; --json prints all")
+    return lines + _timeline(result) if is_long else lines
+
+
+def _timeline(result: QueryResult) -> list[str]:
+    """One line for every stretch in which the same sentence fits best, with the place at its best moment."""
+    spans = [list(group) for _, group in itertools.groupby(result.windows, key=_best_text)]
+    shown = sorted(spans, key=lambda span: -max(window.best_similarity for window in span))[:_MAX_LINES]
+    lines = ["", "the timeline, by the sentence that fits best:"]
+    for span in sorted(shown, key=lambda span: span[0].start_s):
+        best = max(span, key=lambda window: window.best_similarity)
+        said = f"{best.best_similarity:5.2f}  {_best_text(best)}" if _best_text(best) else _QUIET
+        when = f"{clock(span[0].start_s)}-{clock(span[-1].end_s)}"
+        lines.append(f"{when:>13}  {said}" + (f"  |  {place_in_words(best)}" if said != _QUIET else ""))
+    if len(spans) > len(shown):
+        lines.append(f"the best {len(shown)} of {len(spans)} stretches; --json prints all windows")
     return lines
+
+
+def _best_text(window: Window) -> str | None:
+    audible = [match for match in window.results if match.similarity is not None]
+    return max(audible, key=lambda match: match.similarity or 0.0).text if audible else None

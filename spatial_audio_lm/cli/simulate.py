@@ -120,7 +120,7 @@ def _clips_by_class(folder: Path | None, wanted: list[str], sample_rate: int) ->
     from spatial_audio_lm.language.vocabulary import sound_class
     from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
 
-    names = [sound_class(name).id for name in wanted]
+    names = [sound_class(name.strip().lower().replace(" ", "_")).id for name in wanted]
     found: list[LabelledClip]
     if folder is not None:
         found = [item for item in folder_clips(folder) if not names or item.sound_class in names]

@@ -14,15 +14,22 @@ class TextMatch:
         text: The sentence.
         similarity: Cosine between sentence and sound in [-1, 1]; None where there is nothing to hear.
         score: Share of this sentence among all that were given (their softmax), None for a single one.
+        start_s: Where the window begins in which it fits best; None for a match that stands in a window itself.
+        end_s: Where that window ends.
     """
 
     text: str
     similarity: float | None
     score: float | None
+    start_s: float | None = None
+    end_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields for strict JSON."""
-        return {"text": self.text, "similarity": _rounded(self.similarity, 6), "score": _rounded(self.score, 6)}
+        fields = {"text": self.text, "similarity": _rounded(self.similarity, 6), "score": _rounded(self.score, 6)}
+        if self.start_s is not None and self.end_s is not None:
+            fields |= {"start_s": _rounded(self.start_s, 3), "end_s": _rounded(self.end_s, 3)}
+        return fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +86,13 @@ class Window(Location):
 
 @dataclass(frozen=True, kw_only=True)
 class QueryResult(Location):
-    """The answer of a whole recording: that of its best-fitting window, and all windows.
+    """The answer of a whole recording: how well each sentence fits at its best moment, and all windows.
 
     Attributes:
         file: Path of the recording, None for an array.
-        results: One entry a sentence, the best first (none for a question about the place alone).
-        start_s: Where the answering window begins.
+        results: One entry a sentence, the best first (none for a question about the place alone), each with the
+            similarity of the window in which it fits best; the scores are the softmax over those.
+        start_s: Where the window begins that answers for the place: that of the best sentence.
         end_s: Where it ends.
         windows: All windows in order of time; one for a recording of up to ten seconds.
         resampled_from: Sample rate of the recording where it is not the model's, else None.

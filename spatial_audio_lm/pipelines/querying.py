@@ -11,7 +11,7 @@ Doors resample to the model's rate and say so (`resampled_from`); nothing else i
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,10 @@ class SpatialQuery:
             raise CheckpointError(
                 f"{folder} holds CLAP's towers and new, random layers: train it first (recipes/elsa_contrastive.py)"
             )
+        if not any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json")):
+            raise CheckpointError(
+                f"{folder} holds a model without its processor: processor.save_pretrained it there too"
+            )
         try:
             model, loading = ElsaModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
             processor = ElsaProcessor.from_pretrained(folder, local_files_only=True)
@@ -137,7 +141,7 @@ class SpatialQuery:
             progress: Called with the seconds done and the seconds in all.
 
         Returns:
-            The answer of the window that fits any of the sentences best, and all windows.
+            Each sentence as it fits in its best window, the place as heard in the best of those, and all windows.
 
         Raises:
             SpatialAudioError: Audio or text that cannot be used, with the way out.
@@ -147,7 +151,8 @@ class SpatialQuery:
         recording = OpenRecording(audio, format)
         windows, notes = self._windows(recording, pooled, sentences, progress)
         require_sound(any(window.best_similarity > -math.inf for window in windows), recording)
-        return _result(recording, windows, max(windows, key=lambda window: window.best_similarity), *notes)
+        chosen = max(windows, key=lambda window: window.best_similarity)
+        return _result(recording, windows, chosen, self._best_matches(windows, sentences), *notes)
 
     def locate(self, audio: Recording, format: str | None = None, progress: Progress | None = None) -> QueryResult:
         """Where the sound of a recording comes from; arguments as in `query`.
@@ -158,7 +163,7 @@ class SpatialQuery:
         """
         recording = OpenRecording(audio, format)
         windows, notes = self._windows(recording, None, [], progress)
-        return _result(recording, windows, max(windows, key=lambda window: window.confidence or -1.0), *notes)
+        return _result(recording, windows, max(windows, key=lambda window: window.confidence or -1.0), (), *notes)
 
     def embed(self, audio: Recording, format: str | None = None, progress: Progress | None = None) -> Embeddings:
         """A recording as vectors of the common space, one a window; arguments as in `query`.
@@ -187,6 +192,22 @@ class SpatialQuery:
             projected = self.model.text_projection(self._pool(checked_sentences(texts)))
         return torch.nn.functional.normalize(projected.float(), dim=-1).cpu()
 
+    def _best_matches(self, windows: tuple[Window, ...], sentences: list[str]) -> tuple[TextMatch, ...]:
+        """Each sentence as it fits in its best window, the best sentence first."""
+        found = []
+        for index in range(len(sentences)):
+            window = max(windows, key=lambda window: _cosine(window.results[index]))
+            found.append((window.results[index], window))
+        scores: list[float | None] = [match.score for match, _ in found]
+        if len(sentences) > 1 and len(windows) > 1:
+            cosines = torch.tensor([match.similarity for match, _ in found], dtype=torch.float64)
+            scores = (cosines * self.model.logit_scale.detach().cpu().double().exp()).softmax(0).tolist()
+        matches = [
+            replace(match, score=score, start_s=window.start_s, end_s=window.end_s)
+            for (match, window), score in zip(found, scores, strict=True)
+        ]
+        return tuple(sorted(matches, key=lambda match: -_cosine(match)))
+
     def _pool(self, sentences: list[str]) -> Tensor:
         """Sentence vectors before the projection, `(texts, hidden)`: computed once for all windows."""
         self._require_short(sentences)
@@ -198,7 +219,10 @@ class SpatialQuery:
         tokenizer, config = self.processor.tokenizer, self.model.config.text_config
         longest = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", math.inf))
         for sentence in sentences:
-            length = len(tokenizer(sentence)["input_ids"])
+            tokens = tokenizer(sentence)["input_ids"]
+            length = len(tokens)
+            if set(tokens) <= {*tokenizer.all_special_ids}:
+                raise TextError(f"the sentence {sentence[:40]!r} holds no word that this model can read: use words")
             if length > longest:
                 raise TextError(
                     f"the sentence {sentence[:40]!r}... has {length} tokens; this model reads {longest}: shorten it"
@@ -313,21 +337,20 @@ def checked_sentences(texts: str | Iterable[str]) -> list[str]:
 def spread_deg(kappa: float) -> float:
     """Half opening of the cone around a direction that holds the true one with a probability of 0.8.
 
-    The inverse of `vmf_probability_within`, found by bisection.
+    The inverse of `vmf_probability_within`.
 
     Args:
-        kappa: Concentration of the von Mises-Fisher distribution, >= 0.
+        kappa: Concentration of the von Mises-Fisher distribution, > 0.
 
     Returns:
         Degrees in (0, 180).
     """
-    low, high = 0.0, 180.0
-    concentration = torch.tensor(kappa, dtype=torch.float64)
-    for _ in range(30):
-        middle = (low + high) / 2
-        inside = float(vmf_probability_within(concentration, middle)) < SPREAD_PROBABILITY
-        low, high = (middle, high) if inside else (low, middle)
-    return (low + high) / 2
+    outside = 1 - SPREAD_PROBABILITY * -math.expm1(-2 * kappa)
+    return math.degrees(math.acos(max(1 + math.log(outside) / kappa, -1.0)))
+
+
+def _cosine(match: TextMatch) -> float:
+    return -math.inf if match.similarity is None else match.similarity
 
 
 def _batches(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
@@ -344,14 +367,14 @@ def _result(
     recording: OpenRecording,
     windows: tuple[Window, ...],
     chosen: Window,
+    matches: tuple[TextMatch, ...],
     resampled_from: int | None,
     warnings: tuple[str, ...],
 ) -> QueryResult:
-    """The chosen window's answer as that of the recording, with the sentences in the order in which they fit there."""
-    order = sorted(range(len(chosen.results)), key=lambda index: -(chosen.results[index].similarity or -math.inf))
+    """The answer of a recording, with the place as it is heard in one window."""
     return QueryResult(
         file=recording.file,
-        results=tuple(chosen.results[index] for index in order),
+        results=matches,
         start_s=chosen.start_s,
         end_s=chosen.end_s,
         windows=windows,

@@ -30,13 +30,20 @@ def register_auto_classes() -> None:
     """Enters the models into AutoConfig, AutoModel, AutoFeatureExtractor and AutoProcessor."""
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoProcessor
 
-    from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig
+    from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig, ElsaConvConfig, ElsaSpatialConfig
     from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor
     from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
+    from spatial_audio_lm.models.elsa.modeling_elsa_conv import ElsaConvModel
+    from spatial_audio_lm.models.elsa.modeling_elsa_spatial import ElsaSpatialModel
     from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
 
-    AutoConfig.register(ElsaConfig.model_type, ElsaConfig, exist_ok=True)
-    AutoModel.register(ElsaConfig, ElsaModel, exist_ok=True)
+    for config, model in (
+        (ElsaConfig, ElsaModel),
+        (ElsaConvConfig, ElsaConvModel),
+        (ElsaSpatialConfig, ElsaSpatialModel),
+    ):
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+        AutoModel.register(config, model, exist_ok=True)
     AutoFeatureExtractor.register(ElsaConfig, ElsaFeatureExtractor, exist_ok=True)
     AutoProcessor.register(ElsaConfig, ElsaProcessor, exist_ok=True)
 

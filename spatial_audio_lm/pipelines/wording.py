@@ -12,12 +12,13 @@ _SIDES = (
     "the right",
     "the front right",
 )
+OVERHEAD_DEG = 70.0  # so far up or down a sound is above or below, and on no side
 
 
 def direction_words(azimuth_deg: float, elevation_deg: float) -> str:
     """A direction as one says it: "from the front left, slightly above ear level"."""
     side = _SIDES[math.floor((azimuth_deg % 360.0 + 22.5) / 45.0) % 8]
-    if abs(elevation_deg) > 70.0:
+    if abs(elevation_deg) > OVERHEAD_DEG:
         return f"from {'above' if elevation_deg > 0 else 'below'}"
     if abs(elevation_deg) < 10.0:
         return f"from {side}, at ear level"

@@ -66,7 +66,7 @@ def no_direction_reason(audio: SpatialAudio) -> str | None:
     if audio.format == "mono":
         return "mono: one channel holds no direction"
     waveform = audio.waveform
-    rms = waveform.double().square().mean(dim=-1).sqrt()
+    rms = torch.linalg.vector_norm(waveform, dim=-1) / math.sqrt(waveform.shape[-1])
     if float(rms.max()) < _SILENCE_RMS:
         return "silence: there is nothing to hear a direction of"
     if audio.format == "binaural":

@@ -29,6 +29,7 @@ CHANNELS_OF_FORMAT = {"mono": 1, "binaural": 2, "foa": 4}
 _FORMAT_OF_CHANNELS = {channels: name for name, channels in CHANNELS_OF_FORMAT.items()}
 # What may be declared at the door, and the ambisonic convention it is in there.
 _DECLARABLE = {"mono": None, "binaural": None, "foa": "ambix", "foa_fuma": "fuma", "foa_n3d": "n3d"}
+_FULL_NAME = {"fuma": "FuMa (classic B-format, W X Y Z)", "n3d": "N3D (W Y Z X)"}
 _CHECKED_SECONDS = 30.0
 _PCM_SUFFIXES = {".wav": "WAV", ".flac": "FLAC"}
 
@@ -80,7 +81,8 @@ class SpatialAudio:
             raise ChannelError(f"{source}format {self.format!r} has {expected} channels, the waveform has {channels}")
         if time < 2:
             raise AudioValueError(f"{source}{time} samples are no sound; at least 2 are needed")
-        if not torch.isfinite(self.waveform).all():
+        # The extremes of a waveform are NaN if any sample is: one pass, where isfinite().all() needs three.
+        if not torch.isfinite(torch.stack(self.waveform.aminmax())).all():
             channel, frame = torch.nonzero(~torch.isfinite(self.waveform))[0].tolist()
             value = self.waveform[channel, frame].item()
             raise AudioValueError(
@@ -236,6 +238,11 @@ class SpatialAudio:
         """1 (mono), 2 (binaural) or 4 (foa)."""
         return self.waveform.shape[0]
 
+    def __repr__(self) -> str:
+        """What it is, without its samples."""
+        path = f", path={self.path!r}" if self.path else ""
+        return f"SpatialAudio({self.format}, {self.duration_s:.3f} s at {self.sample_rate} Hz{path})"
+
     def save(self, path: str | os.PathLike, normalize: bool = False) -> None:
         """Writes PCM of 24 bits, whole or not at all, with the same bytes every time.
 
@@ -385,8 +392,9 @@ def _note_suspicion(waveform: torch.Tensor, sample_rate: int, declared: str, nam
     looks_like = suspected_format(waveform[:, : round(_CHECKED_SECONDS * sample_rate)], sample_rate)
     if looks_like is None:
         return []
-    full_name = {"fuma": "FuMa (classic B-format, W X Y Z)", "n3d": "N3D"}[looks_like]
+    other = "n3d" if looks_like == "fuma" else "fuma"
     return [
-        f"{name}: read as AmbiX (W Y Z X, SN3D), but W is too soft for that: it looks like {full_name}, and directions "
-        f"would be wrong; if so, declare it: format='foa_{looks_like}', --format foa_{looks_like}"
+        f"{name}: read as AmbiX (W Y Z X, SN3D), but W is too soft beside Y, Z and X for that, and directions would be "
+        f"wrong: it looks like {_FULL_NAME[looks_like]}, or it is {_FULL_NAME[other]}; declare which: "
+        f"format='foa_{looks_like}' or 'foa_{other}' (--format foa_{looks_like}, --format foa_{other})"
     ]

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Arc, Circle
 
 from spatial_audio_lm.pipelines.answers import Location, QueryResult, TextMatch
-from spatial_audio_lm.pipelines.wording import clock, direction_numbers, direction_words
+from spatial_audio_lm.pipelines.wording import OVERHEAD_DEG, clock, direction_numbers, direction_words
 from spatial_audio_lm.signal.conventions import unit_vector, wrap_azimuth_deg
 from spatial_audio_lm.viz.figures import (
     BLUE,
@@ -92,6 +92,9 @@ def _draw_plan(axes: Axes, place: Location) -> None:
     if place.elevation_deg is not None and place.spread_deg is not None:
         width_deg = plan_half_width_deg(place.elevation_deg, place.spread_deg)
         draw_wedge(axes, 0, 0, place.azimuth_deg, width_deg, 1.0, ORANGE)
+    if place.elevation_deg is not None and abs(place.elevation_deg) > OVERHEAD_DEG:
+        _draw_source(axes, 0.0, 0.0)  # over the head, or under it: from above, azimuth and distance are nothing
+        return
     azimuth_deg, reach = place.azimuth_deg, 0.9
     if place.distance_m is not None:
         outer = next((ring for ring in _RINGS_M[2:] if ring >= 1.1 * place.distance_m), 1.2 * place.distance_m)
@@ -106,9 +109,11 @@ def _draw_plan(axes: Axes, place: Location) -> None:
             text.set(zorder=4, bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 1.5})
     x, y = on_plan(azimuth_deg, reach)
     axes.plot([0, float(x)], [0, float(y)], color=ORANGE, linewidth=2.2, zorder=5)
-    axes.plot(
-        [float(x)], [float(y)], "o", markersize=15, color=ORANGE, markeredgecolor="white", markeredgewidth=2, zorder=8
-    )
+    _draw_source(axes, float(x), float(y))
+
+
+def _draw_source(axes: Axes, x: float, y: float) -> None:
+    axes.plot([x], [y], "o", markersize=15, color=ORANGE, markeredgecolor="white", markeredgewidth=2, zorder=9)
 
 
 def _ring_radius(distance_m: float, outer_m: float) -> float:
@@ -117,7 +122,7 @@ def _ring_radius(distance_m: float, outer_m: float) -> float:
 
 
 def _draw_side(axes: Axes, elevation_deg: float) -> None:
-    """The same direction from the side: the head looks to the right, the line is ear level."""
+    """The height alone: the side the sound comes from is always drawn to the right; the line is ear level."""
     axes.set(xlim=(-0.55, 1.35), ylim=(-1.0, 0.9), aspect="equal")
     axes.add_patch(Arc((0, 0), 1.7, 1.7, theta1=-90, theta2=90, edgecolor=FAINT, linewidth=1.2))
     axes.plot([0, 1.0], [0, 0], color=MUTED, linewidth=1.0, linestyle=(0, (3, 3)))
@@ -125,10 +130,9 @@ def _draw_side(axes: Axes, elevation_deg: float) -> None:
     axes.plot([0, 0.85 * along], [0, 0.85 * up], color=ORANGE, linewidth=2.0, zorder=3)
     axes.plot([0.85 * along], [0.85 * up], "o", markersize=9, color=ORANGE, markeredgecolor="white", zorder=4)
     axes.add_patch(Circle((0, 0), 0.24, facecolor="white", edgecolor=INK, linewidth=1.6, zorder=5))
-    axes.plot([0.24, 0.36, 0.22], [0.05, -0.03, -0.1], color=INK, linewidth=1.6, zorder=5)
     for words, height in (("up", 0.72), ("down", -0.72)):
         axes.text(-0.1, height, words, size=SMALL_SIZE, color=MUTED, ha="right", va="center")
-    axes.text(0.4, -1.0, "from the side", size=SMALL_SIZE, color=MUTED, ha="center", va="top")
+    axes.text(0.4, -1.0, "height", size=SMALL_SIZE, color=MUTED, ha="center", va="top")
 
 
 def _write_caption(figure: Figure, result: QueryResult, top: float) -> None:
@@ -143,8 +147,6 @@ def _write_caption(figure: Figure, result: QueryResult, top: float) -> None:
         if result.distance_m is not None:
             numbers += f", about {result.distance_m:.1f} m away"
         note = [numbers]
-        if result.confidence is not None:
-            note.append(f"correct to within 20° with a probability of {result.confidence:.0%}")
         if result.spread_deg is not None:
             note.append("in 8 cases of 10 it is in the shaded part")
     if len(result.windows) > 1:
@@ -174,7 +176,7 @@ def _draw_bars(axes: Axes, rows: list[tuple[TextMatch, list[str]]], height: floa
                       va="center", parse_math=False)  # fmt: skip
             top -= line_height(TEXT_SIZE)
         share = match.similarity if single else match.score
-        label = "–" if share is None else f"{share:.2f}" if single else f"{share:.0%}"
+        label = "–" if share is None else f"{share:.2f}" if single else f"{share:.1%}"
         axes.barh(top, full, _BAR_HEIGHT, color=GROUND, edgecolor=FAINT, linewidth=0.8)
         axes.barh(top, full * min(max(share or 0.0, 0.0), 1.0), _BAR_HEIGHT, color=BLUE if best else SKY)
         axes.text(full + 0.12, top, label, size=TEXT_SIZE, color=INK, weight="bold" if best else "normal", va="center")

@@ -186,7 +186,7 @@ class ElsaModel(ElsaPreTrainedModel):
         self, input_features: Tensor, spatial_features: Tensor, audio_attention_mask: Tensor | None = None, **_: Any
     ) -> BaseModelOutputWithPooling:
         """Embed recordings: `pooler_output` is L2-normalised, `(batch, projection_dim)`, as CLAP's is."""
-        projected, _ = self._encode_audio(input_features, spatial_features, audio_attention_mask)
+        projected = self._encode_audio(input_features, spatial_features, audio_attention_mask)[0]
         return BaseModelOutputWithPooling(pooler_output=F.normalize(projected.float(), dim=-1))
 
     def get_text_features(
