@@ -14,7 +14,7 @@ class TextMatch:
         text: The sentence.
         similarity: Cosine between sentence and sound in [-1, 1]; None where there is nothing to hear.
         score: Share of this sentence among all that were given (their softmax), None for a single one.
-        start_s: Where the window begins in which it fits best; None for a match that stands in a window itself.
+        start_s: Where the window of a long recording begins in which it fits best; else None.
         end_s: Where that window ends.
     """
 

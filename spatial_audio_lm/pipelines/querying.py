@@ -194,18 +194,17 @@ class SpatialQuery:
 
     def _best_matches(self, windows: tuple[Window, ...], sentences: list[str]) -> tuple[TextMatch, ...]:
         """Each sentence as it fits in its best window, the best sentence first."""
-        found = []
-        for index in range(len(sentences)):
-            window = max(windows, key=lambda window: _cosine(window.results[index]))
-            found.append((window.results[index], window))
-        scores: list[float | None] = [match.score for match, _ in found]
-        if len(sentences) > 1 and len(windows) > 1:
-            cosines = torch.tensor([match.similarity for match, _ in found], dtype=torch.float64)
-            scores = (cosines * self.model.logit_scale.detach().cpu().double().exp()).softmax(0).tolist()
-        matches = [
-            replace(match, score=score, start_s=window.start_s, end_s=window.end_s)
-            for (match, window), score in zip(found, scores, strict=True)
-        ]
+        matches = list(windows[0].results)
+        if len(windows) > 1:
+            best = [max(windows, key=lambda w: _cosine(w.results[index])) for index in range(len(sentences))]
+            matches = [
+                replace(window.results[index], start_s=window.start_s, end_s=window.end_s)
+                for index, window in enumerate(best)
+            ]
+            if len(sentences) > 1:
+                cosines = torch.tensor([match.similarity for match in matches], dtype=torch.float64)
+                scores = (cosines * self.model.logit_scale.detach().cpu().double().exp()).softmax(0).tolist()
+                matches = [replace(match, score=score) for match, score in zip(matches, scores, strict=True)]
         return tuple(sorted(matches, key=lambda match: -_cosine(match)))
 
     def _pool(self, sentences: list[str]) -> Tensor:

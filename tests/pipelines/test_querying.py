@@ -74,7 +74,7 @@ def test_a_long_file_and_the_same_in_memory_are_cut_alike(engine, long_clip):
     assert in_memory.windows == from_file.windows
 
 
-def test_silent_stretches_say_nothing_and_the_best_window_answers(engine, long_clip):
+def test_silent_stretches_say_nothing_and_the_best_window_tells_the_place(engine, long_clip):
     result = engine.query(long_clip, TEXTS)
     silent = [window for window in result.windows if window.start_s >= 6.0 and window.end_s <= 14.0]
     assert len(silent) == 3
@@ -83,8 +83,21 @@ def test_silent_stretches_say_nothing_and_the_best_window_answers(engine, long_c
         assert all(match.similarity is None and match.score is None for match in window.results)
     best = max(result.windows, key=lambda window: window.best_similarity)
     assert (result.start_s, result.end_s, result.azimuth_deg) == (best.start_s, best.end_s, best.azimuth_deg)
-    assert set(result.results) == set(best.results)
     assert len(engine.embed(long_clip).embeddings) == len(result.windows) - len(silent)
+
+
+def test_every_sentence_is_answered_at_its_own_best_moment(engine, long_clip):
+    result = engine.query(long_clip, TEXTS)
+    for match in result.results:
+        of_window = {w.start_s: next(m.similarity for m in w.results if m.text == match.text) for w in result.windows}
+        heard = {start: similarity for start, similarity in of_window.items() if similarity is not None}
+        assert match.start_s == max(heard, key=heard.get)
+        assert match.similarity == heard[match.start_s]
+    similarities = torch.tensor([match.similarity for match in result.results], dtype=torch.float64)
+    assert similarities.tolist() == sorted(similarities.tolist(), reverse=True)
+    scores = (similarities * engine.model.logit_scale.exp().item()).softmax(0)
+    assert [match.score for match in result.results] == pytest.approx(scores.tolist(), abs=1e-6)
+    assert (result.start_s, result.end_s) == (result.results[0].start_s, result.results[0].end_s)
 
 
 def test_a_window_answers_as_the_same_stretch_alone(engine, long_clip):
@@ -148,7 +161,9 @@ def test_a_model_without_confidence_gives_no_direction(engine, clip):
 def test_answers_are_strict_json_with_the_promised_fields(engine, long_clip):
     fields = json.loads(json.dumps(engine.query(long_clip, TEXTS).to_dict(), allow_nan=False))
     assert {"file", "results", *NUMBERS, "windows", "resampled_from", "warnings", "reason"} <= set(fields)
-    assert set(fields["results"][0]) == {"text", "similarity", "score"}
+    assert set(fields["results"][0]) == {"text", "similarity", "score", "start_s", "end_s"}
+    short = engine.query(SpatialAudio.load(long_clip, duration_s=4.0), TEXTS).to_dict()
+    assert set(short["results"][0]) == {"text", "similarity", "score"}
     assert {"start_s", "end_s", "results", *NUMBERS, "reason"} == set(fields["windows"][0])
     place = json.loads(json.dumps(engine.locate(long_clip).to_dict(), allow_nan=False))
     assert "results" not in place and "results" not in place["windows"][0]
@@ -172,7 +187,7 @@ def test_progress_ends_with_the_whole(engine, long_clip):
     assert calls[-1] == (21.0, 21.0)
 
 
-@pytest.mark.parametrize("texts", [[], "", "  ", ["a dog", ""], [3], None, "x" * 20_001, "\ud800", "word " * 100])
+@pytest.mark.parametrize("texts", [[], "", "  ", "🐶 🐕", ["a dog", ""], [3], None, "x" * 20_001, "\ud800", "word " * 100])
 def test_texts_that_are_none(engine, clip, texts):
     with pytest.raises(TextError):
         engine.query(clip, texts)

@@ -32,7 +32,7 @@ def tiny_elsa(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *".,'-", *(f"##{letter}" for letter in letters)]
     vocabulary = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
     vocabulary.write_text("\n".join(words), encoding="utf-8")
-    tokenizer = BertTokenizerFast(vocab_file=str(vocabulary), model_max_length=MAX_TOKENS)
+    tokenizer = BertTokenizerFast(vocab=str(vocabulary), model_max_length=MAX_TOKENS)
     text_config = {
         "model_type": "electra",
         "vocab_size": len(words),
