@@ -1,0 +1,158 @@
+"""Interaural features: what two ears hear alike and differently, frame by frame.
+
+With the STFT L, R of the two ears, and magnitudes taken through mel filters:
+
+| name | maps | what |
+|---|---|---|
+| `log_mel` | 2 | 10 log10 of the mel-filtered **magnitude** (not power) of each ear, left first. One unit is half a power decibel; floor -100 |
+| `phase_difference` | 2 | cosine and sine of the phase of R less that of L, bin by bin, through the mel filters. No logarithm; with filters of unit area the values stay within about ±0.05 |
+| `level_ratio` | 1 | exp(`log_mel` left) / (exp(`log_mel` right) + 1e-16), as published: the ratio of magnitudes to the power 4.34, with tails to 1e8 |
+| `level_difference_db` | 1 | the level of the left ear less that of the right one in decibels (20 log10 of magnitudes): ours, in place of `level_ratio` |
+| `gcc_phat` | 1 | cross-correlation of L and R with every bin at weight 1, for as many lags as there are mel bands, lag 0 in the middle column. A sound that reaches the right ear d samples later peaks d columns before the middle |
+
+Everything is float32, also under autocast: the ratio overflows half precision, and phases lose their meaning in it.
+A bin that is exactly zero has phase 0. In silence that is only nearly zero, phases are those of rounding noise and
+differ between implementations.
+
+Source: BAT (Zheng et al., 2024), section 3.1, for the first two; DSpAST (Wilkinghoff and Tan, 2025), section 3, for
+the rest. Both papers leave out what the published code decides: magnitude instead of power, the ratio of exponentiated
+decibels, the unit-area filters on cosine and sine. The code was followed.
+"""  # noqa: E501
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spatial_audio_lm.errors import ChannelError, ConfigError
+from spatial_audio_lm.features.log_mel import decibels
+
+INTERAURAL_FEATURES = {"log_mel": 2, "phase_difference": 2, "level_ratio": 1, "level_difference_db": 1, "gcc_phat": 1}
+
+# Keeps the published ratio finite where the right ear is silent; below -37 units of `log_mel` it decides the value.
+_RATIO_FLOOR = 1e-16
+
+
+def count_interaural_maps(names: Sequence[str]) -> int:
+    """Number of feature maps of a list of names.
+
+    Raises:
+        ConfigError: an unknown name, a name twice, or no name at all.
+    """
+    unknown = [name for name in names if name not in INTERAURAL_FEATURES]
+    if unknown or not names or len(set(names)) != len(names):
+        raise ConfigError(
+            f"features is {list(names)}; expected one or more different names of {list(INTERAURAL_FEATURES)}"
+        )
+    return sum(INTERAURAL_FEATURES[name] for name in names)
+
+
+def interaural_features(spectrum: Tensor, names: Sequence[str], filters: Tensor) -> Tensor:
+    """Feature maps of a batch of binaural spectra.
+
+    Args:
+        spectrum: complex STFT, left ear first, `(batch, 2, freqs, frames)`.
+        names: names of the table above, in the order wanted.
+        filters: mel filters `(freqs, mels)`.
+
+    Returns:
+        `(batch, maps, frames, mels)`, float32.
+
+    Raises:
+        ConfigError: see `count_interaural_maps`.
+        ChannelError: not two ears.
+    """
+    count_interaural_maps(names)
+    if spectrum.ndim != 4 or spectrum.shape[1] != 2:
+        raise ChannelError(f"a spectrum of shape {tuple(spectrum.shape)}; expected (batch, 2 ears, freqs, frames)")
+    with torch.autocast(spectrum.device.type, enabled=False):
+        spectrum = spectrum.to(torch.complex64)
+        filters = filters.to(device=spectrum.device, dtype=torch.float32)
+        maps: dict[str, Tensor] = {}
+        if {"log_mel", "level_ratio", "level_difference_db"} & set(names):
+            maps["log_mel"] = log_mel_magnitude(spectrum, filters)
+            left, right = maps["log_mel"].split(1, dim=1)
+            if "level_ratio" in names:
+                maps["level_ratio"] = left.exp() / (right.exp() + _RATIO_FLOOR)
+            if "level_difference_db" in names:
+                maps["level_difference_db"] = 2.0 * (left - right)  # 10 log10 of a magnitude is half its level
+        if "phase_difference" in names:
+            maps["phase_difference"] = phase_difference(spectrum, filters)
+        if "gcc_phat" in names:
+            maps["gcc_phat"] = gcc_phat(spectrum, filters.shape[1])
+        return torch.cat([maps[name] for name in names], dim=1)
+
+
+def log_mel_magnitude(spectrum: Tensor, filters: Tensor) -> Tensor:
+    """Ten times the decimal logarithm of the mel-filtered magnitude, floor -100.
+
+    Args:
+        spectrum: complex STFT `(..., freqs, frames)`.
+        filters: mel filters `(freqs, mels)`.
+
+    Returns:
+        `(..., frames, mels)`.
+    """
+    return decibels(spectrum.abs().transpose(-1, -2) @ filters)
+
+
+def phase_difference(spectrum: Tensor, filters: Tensor) -> Tensor:
+    """Cosine and sine of the interaural phase difference (right less left) in mel bands.
+
+    Args:
+        spectrum: complex STFT `(batch, 2, freqs, frames)`.
+        filters: mel filters `(freqs, mels)`.
+
+    Returns:
+        `(batch, 2, frames, mels)`: cosine, sine.
+    """
+    # Phasors of length 1 multiplied: the same as subtracting two arc tangents, at a third of the time.
+    phasor = _unit_phasor(spectrum)
+    difference = phasor[:, 1] * phasor[:, 0].conj()
+    return torch.view_as_real(difference).permute(0, 3, 2, 1) @ filters
+
+
+def gcc_phat(spectrum: Tensor, num_lags: int) -> Tensor:
+    """Generalised cross-correlation with phase transform, frame by frame.
+
+    Args:
+        spectrum: complex STFT `(batch, 2, freqs, frames)`.
+        num_lags: lags kept, an even number: `-num_lags / 2` to `num_lags / 2 - 1` samples.
+
+    Returns:
+        `(batch, 1, frames, num_lags)`, within ±1.
+
+    Raises:
+        ConfigError: more lags than the transform has, or an odd number.
+    """
+    n_fft = 2 * (spectrum.shape[-2] - 1)
+    if num_lags % 2 or not 0 < num_lags <= n_fft:
+        raise ConfigError(f"num_lags is {num_lags}; expected an even number up to the window's {n_fft} samples")
+    left, right = spectrum.unbind(1)
+    # The product of the phasors and not the phasor of the product, which underflows in soft passages. Only where an
+    # ear is exactly silent do the two differ: there the product is 0, and its phase too.
+    cross = _unit_phasor(left) * _unit_phasor(right).conj()
+    cross = torch.where((left == 0) | (right == 0), torch.ones_like(cross), cross)
+    correlation = torch.fft.irfft(cross.transpose(-1, -2), n=n_fft)
+    half = num_lags // 2
+    return torch.cat([correlation[..., -half:], correlation[..., :half]], dim=-1)[:, None]
+
+
+def stretch_frames(features: Tensor, frames: int) -> Tensor:
+    """Stretches (never shrinks) the time axis by bicubic interpolation, first and last frame in place.
+
+    Args:
+        features: `(batch, maps, time frames, mels)`.
+        frames: frames wanted.
+
+    Returns:
+        `(batch, maps, frames, mels)`, or the features themselves if they have that many frames or more.
+    """
+    if features.shape[2] >= frames:
+        return features
+    return F.interpolate(features, size=(frames, features.shape[3]), mode="bicubic", align_corners=True)
+
+
+def _unit_phasor(spectrum: Tensor) -> Tensor:
+    return torch.where(spectrum == 0, torch.ones_like(spectrum), torch.sgn(spectrum))
