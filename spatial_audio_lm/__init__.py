@@ -29,6 +29,11 @@ _PUBLIC_NAMES = {
     "ElsaModel": "spatial_audio_lm.models.elsa.modeling_elsa",
     "ElsaSpatialModel": "spatial_audio_lm.models.elsa.modeling_elsa",
     "ElsaSpatialModelForRegression": "spatial_audio_lm.models.elsa.modeling_elsa",
+    "SoundEvent": "spatial_audio_lm.layers.event_localization",
+    "SpatialASTConfig": "spatial_audio_lm.models.spatial_ast.configuration_spatial_ast",
+    "SpatialASTFeatureExtractor": "spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast",
+    "SpatialASTModel": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
+    "SpatialASTForSoundEventLocalization": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
     "SpatialQuery": "spatial_audio_lm.pipelines.querying",
     "QueryResult": "spatial_audio_lm.pipelines.answers",
     "ZeroShotSpatialAudioClassificationPipeline": "spatial_audio_lm.pipelines.zero_shot",
@@ -37,6 +42,7 @@ _PUBLIC_NAMES = {
 
 if TYPE_CHECKING:
     from spatial_audio_lm.errors import SpatialAudioError as SpatialAudioError
+    from spatial_audio_lm.layers.event_localization import SoundEvent as SoundEvent
     from spatial_audio_lm.models.checkpoints import packaged as packaged
     from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig as ElsaConfig
     from spatial_audio_lm.models.elsa.configuration_elsa import ElsaSpatialConfig as ElsaSpatialConfig
@@ -47,6 +53,14 @@ if TYPE_CHECKING:
         ElsaSpatialModelForRegression as ElsaSpatialModelForRegression,
     )
     from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor as ElsaProcessor
+    from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig as SpatialASTConfig
+    from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import (
+        SpatialASTFeatureExtractor as SpatialASTFeatureExtractor,
+    )
+    from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import (
+        SpatialASTForSoundEventLocalization as SpatialASTForSoundEventLocalization,
+    )
+    from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel as SpatialASTModel
     from spatial_audio_lm.pipelines.answers import QueryResult as QueryResult
     from spatial_audio_lm.pipelines.querying import SpatialQuery as SpatialQuery
     from spatial_audio_lm.pipelines.zero_shot import (

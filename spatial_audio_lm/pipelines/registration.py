@@ -36,15 +36,20 @@ def register_auto_classes() -> None:
     from spatial_audio_lm.models.elsa.modeling_elsa_conv import ElsaConvModel
     from spatial_audio_lm.models.elsa.modeling_elsa_spatial import ElsaSpatialModel
     from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
+    from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
+    from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
+    from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel
 
     for config, model in (
         (ElsaConfig, ElsaModel),
         (ElsaConvConfig, ElsaConvModel),
         (ElsaSpatialConfig, ElsaSpatialModel),
+        (SpatialASTConfig, SpatialASTModel),
     ):
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, model, exist_ok=True)
     AutoFeatureExtractor.register(ElsaConfig, ElsaFeatureExtractor, exist_ok=True)
+    AutoFeatureExtractor.register(SpatialASTConfig, SpatialASTFeatureExtractor, exist_ok=True)
     AutoProcessor.register(ElsaConfig, ElsaProcessor, exist_ok=True)
 
 

@@ -12,6 +12,11 @@ from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig, ElsaConv
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.modeling_elsa_conv import ElsaConvModel
 from spatial_audio_lm.models.elsa.modeling_elsa_spatial import ElsaSpatialModel, ElsaSpatialModelForRegression
+from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
+from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import (
+    SpatialASTForSoundEventLocalization,
+    SpatialASTModel,
+)
 
 Inputs = dict[str, Any]
 
@@ -53,7 +58,8 @@ def built(make: Callable[[], PreTrainedModel]) -> Callable[[], PreTrainedModel]:
             if isinstance(module, nn.BatchNorm2d):
                 module.running_mean.normal_(std=0.1)
                 module.running_var.uniform_(0.5, 2.0)
-                nn.init.normal_(module.bias, std=0.1)  # without it, padding would stay zero by itself
+                if module.affine:
+                    nn.init.normal_(module.bias, std=0.1)  # without it, padding would stay zero by itself
         return model.eval()
 
     return build
@@ -83,6 +89,17 @@ def regression_labels(batch: int) -> Inputs:
     return {"labels": noise(7, batch, 44)}
 
 
+def binaural_labels(batch: int) -> Inputs:
+    values = torch.linspace(0.1, 0.9, batch)
+    labels = {
+        "events": (noise(8, batch, 5) > 0).float(),
+        "distance_m": 2 * values,
+        "azimuth_deg": 360 * values - 180,
+        "elevation_deg": 90 * values - 45,
+    }
+    return {"labels": labels}
+
+
 SMALL_CONV = {"stem_channels": 4, "stage_channels": [[4], [6, 6], [8]]}
 SMALL_SPATIAL = {"architecture": "compact", "num_bands": 16, "conv_channels": [4, 6, 8], "hidden_size": 12}
 SMALL_PAPER = {"num_bands": 17, "num_frames": 35, "conv_channels": [4, 4, 4], "hidden_size": 12}
@@ -104,6 +121,20 @@ SMALL_HTSAT = {
     "spec_size": 64,
     "num_mel_bins": 32,
     "window_size": 4,
+}
+
+SMALL_BINAURAL = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "num_frames": 32,
+    "num_mel_bins": 16,
+    "patch_size": 8,
+    "num_distance_bins": 6,
+    "num_azimuth_bins": 12,
+    "num_elevation_bins": 6,
+    "num_labels": 5,
 }
 
 
@@ -137,6 +168,13 @@ ELSA_SHAPES: dict[str, tuple[int, ...]] = {
     "direction": (3,),
     "distance_m": (),
     "floor_area_m2": (),
+}
+
+LOCALIZATION_SHAPES = {
+    "event_logits": (5,),
+    "distance_logits": (6,),
+    "azimuth_logits": (12,),
+    "elevation_logits": (6,),
 }
 
 CASES = {
@@ -183,5 +221,17 @@ CASES = {
         inputs=lambda batch: {"spatial_features": noise(0, batch, 6, 35, 17)},
         shapes={"logits": (44,), "pooler_output": (12,)},
         loss_inputs=regression_labels,
+    ),
+    "spatial_ast": ModelCase(
+        build=built(lambda: SpatialASTModel(SpatialASTConfig(**SMALL_BINAURAL))),
+        inputs=lambda batch: {"input_features": noise(0, batch, 4, 32, 16)},
+        shapes={"last_hidden_state": (11, 64)},
+        attention=True,
+    ),
+    "spatial_ast_localization": ModelCase(
+        build=built(lambda: SpatialASTForSoundEventLocalization(SpatialASTConfig(**SMALL_BINAURAL))),
+        inputs=lambda batch: {"input_features": noise(0, batch, 4, 32, 16)},
+        shapes=LOCALIZATION_SHAPES | {"last_hidden_state": (11, 64)},
+        loss_inputs=binaural_labels,
     ),
 }

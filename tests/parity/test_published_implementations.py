@@ -13,6 +13,7 @@ import pytest
 
 from tests.parity.elsa_parity import check_elsa_clap
 from tests.parity.parity_case import ParityCase
+from tests.parity.spatial_ast_parity import check_spatial_ast
 
 CASES = Path(os.environ.get("SPATIAL_AUDIO_LM_PARITY_CASES") or Path(__file__).parent / "cases")
 FOLDERS = sorted(path.parent for path in CASES.glob("*/manifest.json"))
@@ -27,7 +28,10 @@ SYSTEMS = {
     "spatial_ast": "spatial_audio_lm.models.spatial_ast",
     "wavjepa": "spatial_audio_lm.models.wavjepa",
 }
-CHECKS: dict[str, Callable[[ParityCase], None]] = {"elsa_clap": check_elsa_clap}
+CHECKS: dict[str, Callable[[ParityCase], None]] = {
+    "elsa_clap": check_elsa_clap,
+    "spatial_ast": check_spatial_ast,
+}
 
 
 def longest_prefix(name: str, prefixes: dict[str, object]) -> str | None:

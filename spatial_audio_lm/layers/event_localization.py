@@ -1,0 +1,208 @@
+"""What sounds and where, from the logits of four heads: the losses, and the answer in words and degrees."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from spatial_audio_lm.errors import AudioValueError, ConfigError, DataError
+from spatial_audio_lm.layers.event_localization_config import LOCALIZATION_HEADS, EventLocalizationConfig
+
+LABELS = ("events", "distance_m", "azimuth_deg", "elevation_deg")
+# Half-width of the sector whose probability is the confidence of a direction: the 20 degrees of the papers' error rate.
+_CONFIDENCE_SECTOR_DEG = 20.0
+
+
+@dataclass
+class SoundEvent:
+    """One sound that is heard, and where.
+
+    Args:
+        label: its name.
+        probability: of its being there; sounds do not exclude each other.
+        azimuth_deg: 0 front, +90 left, in [-180, 180); None without a direction.
+        elevation_deg: positive up; None without a direction.
+        distance_m: in metres; None if the distance was not computed.
+        direction_confidence: probability of the azimuths within 20 degrees of the answer; None without a direction.
+        no_direction_reason: why there is no direction; None if there is one.
+    """
+
+    label: str
+    probability: float
+    azimuth_deg: float | None = None
+    elevation_deg: float | None = None
+    distance_m: float | None = None
+    direction_confidence: float | None = None
+    no_direction_reason: str | None = None
+
+
+@dataclass
+class EventLocalizationOutput(ModelOutput):
+    """Logits of the heads; those of branches that were not asked for are None.
+
+    Args:
+        loss: weighted sum of the losses, if labels were given.
+        loss_components: each loss by name, before weighting.
+        event_logits: `(batch, labels)`; a sigmoid of them is the probability.
+        distance_logits: `(batch, distance bins)`.
+        azimuth_logits: `(batch, azimuth bins)`.
+        elevation_logits: `(batch, elevation bins)`.
+        is_spatial: as given, `(batch,)`.
+        last_hidden_state: the encoder's tokens, `(batch, tokens, dim)`.
+        hidden_states: tokens before and after every block, on request.
+        feature_weights: weights of the feature maps, where the encoder has them, `(batch, branches, maps)`.
+    """
+
+    loss: Tensor | None = None
+    loss_components: dict[str, Tensor] | None = None
+    event_logits: Tensor | None = None
+    distance_logits: Tensor | None = None
+    azimuth_logits: Tensor | None = None
+    elevation_logits: Tensor | None = None
+    is_spatial: Tensor | None = None
+    last_hidden_state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    feature_weights: Tensor | None = None
+
+
+class LocalizationHead(nn.Linear):
+    """A linear classifier that begins at nearly zero, as published."""
+
+    def reset(self) -> None:
+        """Normal weights of 0.00002 cut at two deviations, and no bias."""
+        init.trunc_normal_(self.weight, std=2e-5, a=-4e-5, b=4e-5)
+        init.zeros_(self.bias)
+
+
+def require_feature_maps(input_features: Tensor, config: EventLocalizationConfig) -> None:
+    """Refuses features of another shape than the model takes.
+
+    Raises:
+        AudioValueError: not `(batch, maps, frames, mels)` as the config has them.
+    """
+    expected = (config.num_feature_maps, config.num_frames, config.num_mel_bins)
+    if input_features.ndim != 4 or tuple(input_features.shape[1:]) != expected:
+        raise AudioValueError(
+            f"input_features has shape {tuple(input_features.shape)}; {config.model_type} takes (batch, maps, frames, "
+            f"mels) = (batch, {', '.join(map(str, expected))}) with the maps {config.features}: use its own feature "
+            "extractor"
+        )
+
+
+class EventLocalizationMixin:
+    """Losses and answers of a model with the four heads; its config is an `EventLocalizationConfig`."""
+
+    config: Any
+    training: bool
+
+    def class_scores(self, head: str, logits: Tensor, target: Tensor | None = None) -> Tensor:
+        """Logits of a distance or angle head as a softmax takes them, `(batch, bins)`.
+
+        Args:
+            head: "distance", "azimuth" or "elevation".
+            logits: `(batch, bins)`.
+            target: true bins, if there are any: a scale that follows the training may learn from them.
+        """
+        return logits
+
+    def localization_losses(
+        self, logits: dict[str, Tensor], labels: dict[str, Tensor], is_spatial: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the losses, and each of them.
+
+        Args:
+            logits: by head.
+            labels: any of "events" `(batch, labels)`, numbers from 0 to 1; "distance_m", "azimuth_deg",
+                "elevation_deg", each `(batch,)`, in the house's convention. Heads without labels have no loss.
+            is_spatial: bool `(batch,)`; items where it is False take no part in the losses of the angles.
+
+        Raises:
+            DataError: an unknown label, one of a wrong shape or outside of the bins, or none that fits a head.
+        """
+        unknown = set(labels) - set(LABELS)
+        if unknown:
+            raise DataError(f"labels has {sorted(unknown)}; known are {', '.join(LABELS)}")
+        bins = self.config.bins
+        losses: dict[str, Tensor] = {}
+        for head, name in zip(LOCALIZATION_HEADS, LABELS, strict=True):
+            if name not in labels or head not in logits:
+                continue
+            score, label = logits[head].float(), labels[name].to(logits[head].device)
+            expected = score.shape if head == "event" else score.shape[:1]
+            if label.shape != expected:
+                raise DataError(f"labels[{name!r}] has shape {tuple(label.shape)}; expected {tuple(expected)}")
+            if head == "event":
+                if not ((label >= 0) & (label <= 1)).all():
+                    raise DataError("labels['events'] has numbers outside of 0 to 1")
+                losses[head] = F.binary_cross_entropy_with_logits(score, label.float())
+                continue
+            if is_spatial is not None and head != "distance":
+                kept = is_spatial.to(device=label.device, dtype=torch.bool)
+                score, label = score[kept], label[kept]
+            target = getattr(bins, f"{head}_bin")(label)
+            # Without a single item a loss of zero, which still reaches the head's weights.
+            score = self.class_scores(head, score, target if len(target) else None)
+            losses[head] = F.cross_entropy(score, target) if len(target) else 0.0 * logits[head].float().sum()
+        if not losses:
+            raise DataError(f"no label fits a head that was computed: labels {sorted(labels)}, heads {sorted(logits)}")
+        total = torch.stack([self.config.loss_weights[head] * loss for head, loss in losses.items()]).sum()
+        return total, losses
+
+    @torch.no_grad()
+    def decode(
+        self, outputs: EventLocalizationOutput, threshold: float = 0.5, at_least: int = 1
+    ) -> list[list[SoundEvent]]:
+        """The answer for each recording, most probable sound first.
+
+        The published heads hear one direction for a recording: all its events have the same.
+
+        Args:
+            outputs: of the forward pass.
+            threshold: sounds of at least this probability are given,
+            at_least: and this many in any case.
+
+        Raises:
+            ConfigError: outputs without the event branch, or a threshold outside of 0 to 1.
+        """
+        if outputs.event_logits is None:
+            raise ConfigError("decode names the sounds: compute the branch 'event' as well")
+        if not 0.0 <= threshold <= 1.0 or at_least < 0:
+            raise ConfigError(f"threshold is {threshold}, at_least {at_least}; expected 0 to 1, and 0 or more")
+        places = self._places(outputs)
+        names = self.config.id2label
+        answers = []
+        for probabilities, place in zip(outputs.event_logits.float().sigmoid().cpu(), places, strict=True):
+            ranked = probabilities.argsort(descending=True, stable=True).tolist()
+            count = max(int((probabilities >= threshold).sum()), min(at_least, len(ranked)))
+            answers.append([SoundEvent(names[k], float(probabilities[k]), **place) for k in ranked[:count]])
+        return answers
+
+    def _places(self, outputs: EventLocalizationOutput) -> list[dict[str, Any]]:
+        assert outputs.event_logits is not None
+        bins = self.config.bins
+        columns: dict[str, list[Any]] = {}
+        if outputs.distance_logits is not None:
+            columns["distance_m"] = bins.distance_m(outputs.distance_logits.argmax(-1)).tolist()
+        if outputs.azimuth_logits is not None and outputs.elevation_logits is not None:
+            best = outputs.azimuth_logits.argmax(-1)
+            columns["azimuth_deg"] = bins.azimuth_deg(best).tolist()
+            columns["elevation_deg"] = bins.elevation_deg(outputs.elevation_logits.argmax(-1)).tolist()
+            circle = torch.arange(bins.num_azimuth_bins, device=best.device)
+            steps = (circle - best[:, None]).remainder(bins.num_azimuth_bins)
+            distance_deg = torch.minimum(steps, bins.num_azimuth_bins - steps) * (360.0 / bins.num_azimuth_bins)
+            probabilities = self.class_scores("azimuth", outputs.azimuth_logits.float()).softmax(-1)
+            near = (probabilities * (distance_deg <= _CONFIDENCE_SECTOR_DEG)).sum(-1).clamp(max=1.0)
+            columns["direction_confidence"] = near.tolist()
+        places = [{name: values[row] for name, values in columns.items()} for row in range(len(outputs.event_logits))]
+        directed = {"azimuth_deg", "elevation_deg", "direction_confidence"}
+        for row, place in enumerate(places):
+            if "azimuth_deg" not in place:
+                place["no_direction_reason"] = "the direction was not computed"
+            elif outputs.is_spatial is not None and not bool(outputs.is_spatial[row]):
+                reason = "both ears hear the same, or nothing"
+                places[row] = {name: place[name] for name in place.keys() - directed} | {"no_direction_reason": reason}
+        return places

@@ -1,0 +1,117 @@
+"""What the configurations of SpatialAST and DSpAST share: the encoder's sizes, the labels, the bins, the losses."""
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from spatial_audio_lm.errors import ConfigError
+from spatial_audio_lm.features.interaural import count_interaural_maps
+from spatial_audio_lm.layers.localization_bins import LocalizationBins
+
+LOCALIZATION_HEADS = ("event", "distance", "azimuth", "elevation")
+NUM_PUBLISHED_EVENTS = 355  # the sound events of AudioSet that BAT's authors kept
+
+
+class EventLocalizationConfig(PretrainedConfig):
+    """A vision transformer on interaural feature maps, with heads for what sounds and where.
+
+    The defaults are the published sizes. Each system has its own `features` and `loss_weights`.
+
+    Args:
+        features: names of the feature maps in their order (see features/interaural.py).
+        hidden_size: width of the tokens.
+        num_hidden_layers: transformer blocks.
+        num_attention_heads: attention heads.
+        intermediate_size: hidden width of the MLPs.
+        layer_norm_eps: of all layer norms.
+        drop_path_rate: stochastic depth of the last block; it grows evenly from 0.
+        num_frames, num_mel_bins: size of the feature maps.
+        patch_size: side of a patch.
+        num_cls_tokens: tokens before those of the patches; SpatialAST reads one each for distance, direction, event.
+        distance_bin_m, num_distance_bins, num_azimuth_bins, num_elevation_bins, angle_convention: see
+            `LocalizationBins`.
+        loss_weights: weights of the losses "event", "distance", "azimuth", "elevation".
+        kwargs: among them `id2label`, the names of the events (or `num_labels`, how many).
+    """
+
+    def __init__(
+        self,
+        features: list[str] | tuple[str, ...] = ("log_mel", "phase_difference"),
+        hidden_size: int = 768,
+        num_hidden_layers: int = 12,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 3072,
+        layer_norm_eps: float = 1e-6,
+        drop_path_rate: float = 0.1,
+        num_frames: int = 1024,
+        num_mel_bins: int = 128,
+        patch_size: int = 16,
+        num_cls_tokens: int = 3,
+        distance_bin_m: float = 0.5,
+        num_distance_bins: int = 21,
+        num_azimuth_bins: int = 360,
+        num_elevation_bins: int = 180,
+        angle_convention: str = "spatial_ast",
+        loss_weights: dict[str, float] | None = None,
+        **kwargs: Any,
+    ):
+        self.features = list(features)
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size
+        self.layer_norm_eps = layer_norm_eps
+        self.drop_path_rate = drop_path_rate
+        self.num_frames = num_frames
+        self.num_mel_bins = num_mel_bins
+        self.patch_size = patch_size
+        self.num_cls_tokens = num_cls_tokens
+        self.distance_bin_m = distance_bin_m
+        self.num_distance_bins = num_distance_bins
+        self.num_azimuth_bins = num_azimuth_bins
+        self.num_elevation_bins = num_elevation_bins
+        self.angle_convention = angle_convention
+        unknown = set(loss_weights or {}) - set(LOCALIZATION_HEADS)
+        if unknown:
+            raise ConfigError(f"loss_weights names {sorted(unknown)}; the losses are {list(LOCALIZATION_HEADS)}")
+        self.loss_weights = dict.fromkeys(LOCALIZATION_HEADS, 1.0) | (loss_weights or {})
+        count_interaural_maps(self.features)
+        if self.features[0] != "log_mel":
+            raise ConfigError(f"features is {self.features}; 'log_mel' comes first: its maps have a norm of their own")
+        if num_frames % patch_size or num_mel_bins % patch_size:
+            raise ConfigError(
+                f"maps of {num_frames} frames and {num_mel_bins} bands cannot be cut into patches of {patch_size}"
+            )
+        names, count = kwargs.get("id2label"), kwargs.pop("num_labels", None)
+        if names is None:
+            kwargs["num_labels"] = count or NUM_PUBLISHED_EVENTS
+        elif count not in (None, len(names)):
+            raise ConfigError(f"num_labels is {count}, but id2label names {len(names)} events; give id2label alone")
+        _ = self.bins  # refuses bins that make no sense
+        super().__init__(**kwargs)
+
+    @property
+    def num_feature_maps(self) -> int:
+        """Maps of the input."""
+        return count_interaural_maps(self.features)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches in time and in frequency."""
+        return self.num_frames // self.patch_size, self.num_mel_bins // self.patch_size
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of the output: those of the classes, then those of the patches."""
+        return self.num_cls_tokens + self.grid[0] * self.grid[1]
+
+    @property
+    def bins(self) -> LocalizationBins:
+        """How distances and angles are counted."""
+        return LocalizationBins(
+            self.distance_bin_m,
+            self.num_distance_bins,
+            self.num_azimuth_bins,
+            self.num_elevation_bins,
+            self.angle_convention,
+        )

@@ -1,0 +1,1 @@
+"""SpatialAST: the two-eared encoder of BAT."""
