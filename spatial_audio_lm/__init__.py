@@ -29,6 +29,10 @@ _PUBLIC_NAMES = {
     "ElsaModel": "spatial_audio_lm.models.elsa.modeling_elsa",
     "ElsaSpatialModel": "spatial_audio_lm.models.elsa.modeling_elsa",
     "ElsaSpatialModelForRegression": "spatial_audio_lm.models.elsa.modeling_elsa",
+    "DSpASTConfig": "spatial_audio_lm.models.dspast.configuration_dspast",
+    "DSpASTFeatureExtractor": "spatial_audio_lm.models.dspast.feature_extraction_dspast",
+    "DSpASTModel": "spatial_audio_lm.models.dspast.modeling_dspast",
+    "DSpASTForSoundEventLocalization": "spatial_audio_lm.models.dspast.modeling_dspast",
     "SoundEvent": "spatial_audio_lm.layers.event_localization",
     "SpatialASTConfig": "spatial_audio_lm.models.spatial_ast.configuration_spatial_ast",
     "SpatialASTFeatureExtractor": "spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast",
@@ -44,6 +48,14 @@ if TYPE_CHECKING:
     from spatial_audio_lm.errors import SpatialAudioError as SpatialAudioError
     from spatial_audio_lm.layers.event_localization import SoundEvent as SoundEvent
     from spatial_audio_lm.models.checkpoints import packaged as packaged
+    from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig as DSpASTConfig
+    from spatial_audio_lm.models.dspast.feature_extraction_dspast import (
+        DSpASTFeatureExtractor as DSpASTFeatureExtractor,
+    )
+    from spatial_audio_lm.models.dspast.modeling_dspast import (
+        DSpASTForSoundEventLocalization as DSpASTForSoundEventLocalization,
+    )
+    from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTModel as DSpASTModel
     from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig as ElsaConfig
     from spatial_audio_lm.models.elsa.configuration_elsa import ElsaSpatialConfig as ElsaSpatialConfig
     from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor as ElsaFeatureExtractor

@@ -30,6 +30,9 @@ def register_auto_classes() -> None:
     """Enters the models into AutoConfig, AutoModel, AutoFeatureExtractor and AutoProcessor."""
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoProcessor
 
+    from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
+    from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatureExtractor
+    from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTModel
     from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig, ElsaConvConfig, ElsaSpatialConfig
     from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor
     from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
@@ -45,11 +48,13 @@ def register_auto_classes() -> None:
         (ElsaConvConfig, ElsaConvModel),
         (ElsaSpatialConfig, ElsaSpatialModel),
         (SpatialASTConfig, SpatialASTModel),
+        (DSpASTConfig, DSpASTModel),
     ):
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, model, exist_ok=True)
     AutoFeatureExtractor.register(ElsaConfig, ElsaFeatureExtractor, exist_ok=True)
     AutoFeatureExtractor.register(SpatialASTConfig, SpatialASTFeatureExtractor, exist_ok=True)
+    AutoFeatureExtractor.register(DSpASTConfig, DSpASTFeatureExtractor, exist_ok=True)
     AutoProcessor.register(ElsaConfig, ElsaProcessor, exist_ok=True)
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
+from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization, DSpASTModel
 from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig, ElsaConvConfig, ElsaSpatialConfig
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.modeling_elsa_conv import ElsaConvModel
@@ -137,6 +139,8 @@ SMALL_BINAURAL = {
     "num_labels": 5,
 }
 
+SMALL_DSPAST = SMALL_BINAURAL | {"branch_dim": 20}
+
 
 def compact_elsa() -> ElsaModel:
     return ElsaModel(
@@ -232,6 +236,18 @@ CASES = {
         build=built(lambda: SpatialASTForSoundEventLocalization(SpatialASTConfig(**SMALL_BINAURAL))),
         inputs=lambda batch: {"input_features": noise(0, batch, 4, 32, 16)},
         shapes=LOCALIZATION_SHAPES | {"last_hidden_state": (11, 64)},
+        loss_inputs=binaural_labels,
+    ),
+    "dspast": ModelCase(
+        build=built(lambda: DSpASTModel(DSpASTConfig(**SMALL_DSPAST))),
+        inputs=lambda batch: {"input_features": noise(0, batch, 6, 32, 16)},
+        shapes={"last_hidden_state": (11, 60), "feature_weights": (3, 6)},
+        attention=True,
+    ),
+    "dspast_localization": ModelCase(
+        build=built(lambda: DSpASTForSoundEventLocalization(DSpASTConfig(**SMALL_DSPAST))),
+        inputs=lambda batch: {"input_features": noise(0, batch, 6, 32, 16)},
+        shapes=LOCALIZATION_SHAPES | {"last_hidden_state": (11, 60)},
         loss_inputs=binaural_labels,
     ),
 }

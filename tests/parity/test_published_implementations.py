@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parity.dspast_parity import check_dspast
 from tests.parity.elsa_parity import check_elsa_clap
 from tests.parity.parity_case import ParityCase
 from tests.parity.spatial_ast_parity import check_spatial_ast
@@ -29,6 +30,7 @@ SYSTEMS = {
     "wavjepa": "spatial_audio_lm.models.wavjepa",
 }
 CHECKS: dict[str, Callable[[ParityCase], None]] = {
+    "dspast": check_dspast,
     "elsa_clap": check_elsa_clap,
     "spatial_ast": check_spatial_ast,
 }
