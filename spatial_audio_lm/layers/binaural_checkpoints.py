@@ -154,7 +154,7 @@ def require_published_front_end(state: Mapping[str, Tensor]) -> dict[str, str]:
         "spectrogram_extractor.conv_imag.weight": (-angles.sin() * window)[:, None],
         "logmel_extractor.melW": cached_mel_filters(128, 1024, 32_000, 50.0, 14_000.0).double(),
     }
-    # Some files may hold the transform's rows without the middle dimension; values decide, to rounding of float32.
+    # To rounding of float32; the mel filters are as small as 0.03.
     limits = {"logmel_extractor.melW": 1e-6}
     for key, expected in ours.items():
         if key in state:

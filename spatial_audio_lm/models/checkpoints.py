@@ -22,7 +22,7 @@ class PublishedCheckpoint:
 
     Attributes:
         name: Short name, as ``spatial-audio-lm models`` lists it.
-        hub_id: Repository on the Hugging Face Hub.
+        hub_id: Repository on the Hugging Face Hub, with "datasets/" before it where it is one of data.
         file: File in that repository, or None where the whole folder is the checkpoint.
         layout: How its keys are named, in the words of the converter.
         converter: Name of its converter, as ``spatial-audio-lm convert`` takes it.
@@ -58,12 +58,39 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
         license="cc0-1.0 (as the code repository LAION-AI/CLAP states it)",
         description="The same CLAP in the layout of LAION's own code (unfused, clips up to 10 s)",
     ),
+    PublishedCheckpoint(
+        name="spatial-ast",
+        hub_id="datasets/zhisheng01/SpatialAudio",
+        file="SpatialAST/finetuned.pth",
+        layout="spatial_ast",
+        converter="spatial_ast",
+        license="cc-by-nc-4.0 (LICENSE of zszheng147/Spatial-AST; its README says CC-BY 4.0)",
+        description="SpatialAST, the two-eared encoder of BAT: 355 events, distance, azimuth, elevation",
+    ),
+    *(
+        PublishedCheckpoint(
+            name=f"dspast-stage{stage}",
+            hub_id="kwilk90/DSpAST",
+            file=f"DSpAST-stage{stage}.pth",
+            layout="dspast",
+            converter="dspast",
+            license="cc-by-nc-4.0 (LICENSE of wilkinghoff/DSpAST)",
+            description=f"DSpAST after {after}",
+        )
+        for stage, after in (
+            (1, "the first stage: sound events alone"),
+            (2, "the second stage: distance and direction as well"),
+            (3, "the third stage: the best of them"),
+        )
+    ),
 )
 
 
 # System -> module and function; imported when one is asked for.
 CONVERTERS: dict[str, tuple[str, str]] = {
     "clap": ("spatial_audio_lm.models.elsa.convert_elsa", "convert_clap"),
+    "spatial_ast": ("spatial_audio_lm.models.spatial_ast.convert_spatial_ast", "convert_spatial_ast"),
+    "dspast": ("spatial_audio_lm.models.dspast.convert_dspast", "convert_dspast"),
 }
 
 

@@ -136,7 +136,8 @@ def convert_dspast(path: str | Path, output_dir: str | Path, seed: int = 0) -> K
     if names is not None:
         model.config.id2label = names
         model.config.label2id = {name: index for index, name in names.items()}
-    write_converted(output_dir, model, DSpASTFeatureExtractor(), account, about)
+    extractor = DSpASTFeatureExtractor(num_frames=model.config.num_frames)
+    write_converted(output_dir, model, extractor, account, about)
     return account
 
 

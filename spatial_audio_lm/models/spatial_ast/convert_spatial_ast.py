@@ -117,7 +117,8 @@ def convert_spatial_ast(path: str | Path, output_dir: str | Path, seed: int = 0)
     if names is not None:
         model.config.id2label = names
         model.config.label2id = {name: index for index, name in names.items()}
-    write_converted(output_dir, model, SpatialASTFeatureExtractor(), account, about)
+    extractor = SpatialASTFeatureExtractor(num_frames=model.config.num_frames)
+    write_converted(output_dir, model, extractor, account, about)
     return account
 
 
