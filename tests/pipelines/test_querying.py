@@ -187,7 +187,9 @@ def test_progress_ends_with_the_whole(engine, long_clip):
     assert calls[-1] == (21.0, 21.0)
 
 
-@pytest.mark.parametrize("texts", [[], "", "  ", "🐶 🐕", ["a dog", ""], [3], None, "x" * 20_001, "\ud800", "word " * 100])
+@pytest.mark.parametrize(
+    "texts", [[], "", "  ", "🐶 🐕", ["a dog", ""], [3], None, "x" * 20_001, "\ud800", "word " * 100]
+)
 def test_texts_that_are_none(engine, clip, texts):
     with pytest.raises(TextError):
         engine.query(clip, texts)
