@@ -2,8 +2,8 @@
 
 Always in float32: published level ratios reach 1e8 before they are normalised, which half precision does not hold.
 
-Source: BAT (Zheng et al., 2024), section 3.1 ("a convolutional layer with batch norm and GELU"), and for the weights
-DSpAST (Wilkinghoff and Tan, 2025), section 3.2; both as the published code writes them.
+Source: DSpAST (Wilkinghoff and Tan, 2025), section 2 for BAT's SpatialAST, section 3.2 for the weights. What
+the paper calls a mean over features is in the published code one learned sum of all maps; the code was followed.
 """
 
 import math

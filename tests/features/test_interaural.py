@@ -121,6 +121,11 @@ def test_silence_stays_finite(silent: tuple[int, ...]) -> None:
     # A product with zero has phase 0 in every bin: an impulse at lag 0.
     assert torch.allclose(result[6, :, 64], torch.ones(()), atol=1e-5)
     assert (result[6, :, :64].abs() < 1e-5).all()
+    # A single silent ear has phase 0 itself: the difference is the other one's phase.
+    spectrum = stft(ears, N_FFT, HOP)
+    phase = spectrum[1].angle() - spectrum[0].angle()
+    assert torch.allclose(result[2], phase.cos().T @ FILTERS, atol=1e-5)
+    assert torch.allclose(result[3], phase.sin().T @ FILTERS, atol=1e-5)
 
 
 def test_a_batch_is_its_items_and_autocast_changes_nothing() -> None:
@@ -155,4 +160,4 @@ def test_other_numbers_of_ears_and_lags_are_refused() -> None:
         interaural_features(stft(noise(5, 1, 4, 4_000), N_FFT, HOP), ["log_mel"], FILTERS)
     for lags in (0, 7, 1026):
         with pytest.raises(ConfigError, match="num_lags"):
-            gcc_phat(stft(noise(5, 1, 2, 4_000), N_FFT, HOP), lags)
+            gcc_phat(torch.ones(1, 3, 513), torch.zeros(1, 3, 513), lags)
