@@ -25,8 +25,8 @@ class BinauralFeatureExtractor(SequenceFeatureExtractor):
     The maps of a clip with fewer frames are stretched to `num_frames`, as the published models do: ten seconds at the
     default rate (1001 frames) always are, a clip of two seconds fivefold. `short_audio="pad"` first fills the clip
     with silence to its full length, as the published *data* do. Up to `spare_frames` frames more are cut off (less
-    than one patch, which the published models drop as well); a longer clip is refused unless the call says what to do
-    with it.
+    than one patch, of which the published models make no token either); a longer clip is refused unless the call says
+    what to do with it.
 
     The defaults are SpatialAST's and DSpAST's: periodic Hann window, centred frames, Slaney's mel scale and norm.
 

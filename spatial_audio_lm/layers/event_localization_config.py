@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from spatial_audio_lm.errors import ConfigError
+from spatial_audio_lm.errors import CheckpointError, ConfigError
 from spatial_audio_lm.features.interaural import count_interaural_maps
 from spatial_audio_lm.layers.localization_bins import LocalizationBins
 
@@ -89,6 +89,20 @@ class EventLocalizationConfig(PretrainedConfig):
             raise ConfigError(f"num_labels is {count}, but id2label names {len(names)} events; give id2label alone")
         _ = self.bins  # refuses bins that make no sense
         super().__init__(**kwargs)
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As in transformers, but for another model's settings, which transformers would take with a warning.
+
+        Raises:
+            CheckpointError: the settings of another model (its weights would be left at random values).
+        """
+        found = config_dict.get("model_type", cls.model_type)
+        if found != cls.model_type:
+            raise CheckpointError(
+                f"a checkpoint of {found}; expected one of {cls.model_type}: use that model's own classes, or AutoModel"
+            )
+        return super().from_dict(config_dict, **kwargs)
 
     @property
     def num_feature_maps(self) -> int:

@@ -6,10 +6,17 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
-from spatial_audio_lm import DSpASTConfig, DSpASTFeatureExtractor, DSpASTForSoundEventLocalization, DSpASTModel
-from spatial_audio_lm.errors import AudioValueError, ConfigError, DataError
+from spatial_audio_lm import (
+    DSpASTConfig,
+    DSpASTFeatureExtractor,
+    DSpASTForSoundEventLocalization,
+    DSpASTModel,
+    SpatialASTConfig,
+    SpatialASTModel,
+)
+from spatial_audio_lm.errors import AudioValueError, CheckpointError, ConfigError, DataError
 from spatial_audio_lm.objectives.adacos import updated_adacos_scale
-from tests.models.model_cases import SMALL_DSPAST, binaural_labels, noise
+from tests.models.model_cases import SMALL_BINAURAL, SMALL_DSPAST, binaural_labels, noise
 
 HEADS = ("distance", "azimuth", "elevation")
 
@@ -148,6 +155,14 @@ def test_what_is_refused() -> None:
         small()(noise(0, 2, 4, 32, 16))
     with pytest.raises(ConfigError, match="num_cls_tokens"):
         small(num_cls_tokens=0)
+
+
+def test_a_folder_of_the_other_model_is_refused(tmp_path: Path) -> None:
+    SpatialASTModel(SpatialASTConfig(**SMALL_BINAURAL)).save_pretrained(tmp_path)
+    for of_dspast in (DSpASTConfig, DSpASTModel, DSpASTForSoundEventLocalization):
+        with pytest.raises(CheckpointError, match="a checkpoint of spatial_ast; expected one of dspast"):
+            of_dspast.from_pretrained(tmp_path)
+    assert isinstance(AutoModel.from_pretrained(tmp_path), SpatialASTModel)
 
 
 def test_files_and_auto_classes(tmp_path: Path) -> None:

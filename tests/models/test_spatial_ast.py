@@ -166,6 +166,7 @@ def test_other_shapes_are_refused() -> None:
     [
         ({"angle_convention": "elsa"}, "spatial_ast, house"),
         ({"features": ["phase_difference"]}, "log_mel"),
+        ({"features": ["log_mel", "level_ratio"]}, "need DSpAST"),
         ({"num_frames": 33}, "patches of 8"),
         ({"loss_weights": {"angle": 1.0}}, "angle"),
         ({"id2label": {0: "dog"}}, "num_labels is 5"),

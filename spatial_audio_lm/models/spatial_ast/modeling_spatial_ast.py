@@ -7,7 +7,8 @@
 The 515 tokens, without a norm after the last block, are what BAT's language model hears. Where paper and published code
 differ the code was followed: class tokens stand before the patches (the paper: "appended") and have no position.
 The front end lives in the feature extractor; the batch norm of the spectrograms is a layer here, since the checkpoint
-brings its statistics.
+brings its statistics. The published code normalises before it stretches the frames, here it is after: with fixed
+statistics both are the same, because the stretch is linear and keeps constants.
 """
 
 import torch
