@@ -85,6 +85,7 @@ class Text:
     tower: str | None = None  # folder of a text encoder with its tokenizer; null: a new one, small
     train: bool = False  # let the contrastive loss change the tower too
     lr_scale: float = 0.1  # of the tower's learning rate
+    noise: float = 0.0  # on a frozen tower's vectors, in units of their spread: words near the training's fit too
     num_wordings: int = 6  # captions a meaning
     max_length: int = 64  # tokens
 
@@ -110,6 +111,19 @@ class Config:
     optim: Optim = field(default_factory=Optim)
     loop: LoopConfig = field(default_factory=LoopConfig)
     num_threads: int | None = None  # torch's threads; null leaves them
+
+
+def check(config: Config) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        ConfigError: which ones.
+    """
+    if config.text.noise < 0 or (config.text.noise and config.text.train):
+        raise ConfigError(
+            f"text.noise is {config.text.noise} with text.train {config.text.train}: it is 0 or more, and for a frozen "
+            "tower only"
+        )
 
 
 def build_model(config: Config, pool: CaptionPool) -> tuple[ElsaModel, ElsaProcessor]:
@@ -271,6 +285,7 @@ class Captions:
 
 
 def main(config: Config) -> Path:
+    check(config)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     accelerator = build_accelerator(config.loop.trackers, config.loop.output_dir)
@@ -319,7 +334,10 @@ def main(config: Config) -> Path:
         if config.text.train:
             text = {name: value.to(accelerator.device) for name, value in captions.tokens(numbers).items()}
         else:
-            text = {"pooled_text": captions.vectors(numbers, model)}
+            vectors = captions.vectors(numbers, model)
+            if config.text.noise:
+                vectors = vectors + config.text.noise * vectors.std(0) * torch.randn_like(vectors)
+            text = {"pooled_text": vectors}
         true = fits(gather_rows(batch["codes"]).cpu().numpy(), gather_rows(batch["stated"]).cpu().numpy())
         labels = {name: batch["labels"][:, column] for column, name in enumerate(LABELS)}
         output = wrapped(

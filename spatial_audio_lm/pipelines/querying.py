@@ -345,7 +345,8 @@ def spread_deg(kappa: float) -> float:
         Degrees in (0, 180).
     """
     outside = 1 - SPREAD_PROBABILITY * -math.expm1(-2 * kappa)
-    return math.degrees(math.acos(max(1 + math.log(outside) / kappa, -1.0)))
+    cosine = max(1 + math.log(outside) / kappa, -1.0)
+    return float(direction_of([cosine, math.sqrt(1 - cosine**2), 0.0])[0])
 
 
 def _cosine(match: TextMatch) -> float:

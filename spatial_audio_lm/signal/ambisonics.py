@@ -190,7 +190,8 @@ def suspected_format(foa: torch.Tensor, sample_rate: int) -> str | None:
     median over frequencies, since at a single one a room's standing wave can have any ratio. The microphones' own
     noise raises it. :func:`intensity_to_energy` is blind to such noise, but reverberation lowers it. Of 1,120
     simulated AmbiX scenes of recorded and synthesised sounds one was suspected; of 400 of them 73 % were found with
-    FuMa's gains, 92 % with N3D's. Very soft, noisy, short or narrow-band recordings pass unnoticed: no warning is no proof.
+    FuMa's gains, 92 % with N3D's. Very soft, noisy, short or narrow-band recordings pass unnoticed: no warning is no
+    proof.
 
     Args:
         foa: ``(4, time)``, read as AmbiX.

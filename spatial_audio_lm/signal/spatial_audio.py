@@ -395,6 +395,6 @@ def _note_suspicion(waveform: torch.Tensor, sample_rate: int, declared: str, nam
     other = "n3d" if looks_like == "fuma" else "fuma"
     return [
         f"{name}: read as AmbiX (W Y Z X, SN3D), but W is too soft beside Y, Z and X for that, and directions or "
-        f"distances would be wrong: it looks like {_FULL_NAME[looks_like]}, or it is {_FULL_NAME[other]}; declare which: "
+        f"distances would be wrong: it looks like {_FULL_NAME[looks_like]}, or {_FULL_NAME[other]}; declare which: "
         f"format='foa_{looks_like}' or 'foa_{other}' (--format foa_{looks_like}, --format foa_{other})"
     ]

@@ -216,7 +216,7 @@ CASES = {
     "elsa_spatial_compact": ModelCase(
         build=built(lambda: ElsaSpatialModel(ElsaSpatialConfig(**SMALL_SPATIAL))),
         inputs=lambda batch: {"spatial_features": noise(0, batch, 7, 37, 16)},
-        shapes={"pooler_output": (12,)},
+        shapes={"pooler_output": (12,), "direction": (3,)},
         time_inputs=("spatial_features",),
         mask="attention_mask",
     ),
