@@ -12,6 +12,7 @@ import torch
 import yaml
 from transformers import AutoModel, BertConfig, BertModel
 
+from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import sha256_of_file
 from spatial_audio_lm.language.tokenizer import tokenizer_from_texts
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
@@ -131,6 +132,21 @@ def test_distilled_tower_goes_into_elsa(tmp_path, teacher, wordnet, bank, train_
     distilled = AutoModel.from_pretrained(tower).state_dict()
     same = all(torch.equal(value, distilled[name]) for name, value in model.text_model.state_dict().items())
     assert same == (train_text == "false")
+
+
+def test_noise_on_captions_is_another_training_and_resumes_bit_equal(tmp_path, bank):
+    begun, noisy = tmp_path / "begun", tmp_path / "noisy"
+    recipe_jobs.run("elsa_contrastive", "--loop.output_dir", str(begun), "--data.bank", str(bank.folder))
+    options = ("--data.bank", str(bank.folder), "--loop.keep_checkpoints", "9", "--init_from", str(begun / "final"))
+    options += ("--text.train", "false", "--model", "{}")
+    recipe_jobs.run("elsa_contrastive", "--loop.output_dir", str(tmp_path / "plain"), *options)
+    options += ("--text.noise", "1.0")
+    recipe_jobs.run("elsa_contrastive", "--loop.output_dir", str(noisy), *options)
+    resumed_at(noisy, "checkpoint-2", tmp_path / "again")
+    recipe_jobs.run("elsa_contrastive", "--loop.output_dir", str(tmp_path / "again"), "--loop.resume", "true", *options)
+    assert weights(noisy) == weights(tmp_path / "again") != weights(tmp_path / "plain")
+    with pytest.raises(ConfigError, match="frozen"):
+        recipe_jobs.run("elsa_contrastive", "--text.train", "true", "--text.noise", "1.0")
 
 
 def test_distillation_resumes_bit_equal(tmp_path, teacher, wordnet):
