@@ -71,7 +71,7 @@ def place_in_words(result: QueryResult | Window) -> str:
 def _lines(result: QueryResult) -> list[str]:
     lines, is_long = [], len(result.windows) > 1
     for match in result.results:
-        when = f"   (best at {clock(match.start_s or 0.0)})" if is_long else ""
+        when = f"   (best at {clock(match.start_s or 0.0)}-{clock(match.end_s or 0.0)})" if is_long else ""
         if match.score is None:
             lines.append(f"{match.similarity or 0.0:6.2f}  {match.text}{when}")
             lines.append("        (similarity, -1 to 1: it says more beside that of other sentences)")

@@ -32,6 +32,7 @@ CONFIDENT_WITHIN_DEG = 20.0  # what `confidence` is the probability of
 SPREAD_PROBABILITY = 0.8  # what `spread_deg` holds
 NO_CONFIDENCE_HEAD = "no confidence: this model has not learned how sure its directions are"
 _BATCH = 16  # windows that go through the model together
+_SHORT_S = 1.0  # of recordings so short that the model has met none like them
 
 Progress = Callable[[float, float], None]
 
@@ -244,8 +245,13 @@ class SpatialQuery:
         return tuple(windows), notes
 
     def _notes(self, stretch: Stretch) -> tuple[int | None, tuple[str, ...]]:
-        rate = stretch.audio.sample_rate
-        return (rate if rate != self.sample_rate else None), stretch.audio.warnings
+        rate, warnings = stretch.audio.sample_rate, stretch.audio.warnings
+        if stretch.start_s == 0.0 and stretch.audio.duration_s < _SHORT_S:
+            warnings += (
+                f"{stretch.audio.duration_s:.3g} s are very short: the model learned from four seconds, and "
+                f"direction and confidence mean little below {_SHORT_S:g} s",
+            )
+        return (rate if rate != self.sample_rate else None), warnings
 
     def _hear(
         self, recording: OpenRecording, pooled: Tensor | None, progress: Progress | None
