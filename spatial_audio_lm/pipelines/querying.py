@@ -148,6 +148,7 @@ class SpatialQuery:
             SpatialAudioError: Audio or text that cannot be used, with the way out.
         """
         sentences = checked_sentences(texts)
+        self._require_words(sentences)
         pooled = self._pool(sentences)
         recording = OpenRecording(audio, format)
         windows, notes = self._windows(recording, pooled, sentences, progress)
@@ -215,14 +216,17 @@ class SpatialQuery:
         with torch.inference_mode():
             return self.model.pool_text(**{name: value.to(self.model.device) for name, value in tokens.items()})
 
+    def _require_words(self, sentences: list[str]) -> None:
+        tokenizer = self.processor.tokenizer
+        for sentence in sentences:
+            if set(tokenizer(sentence, truncation=True)["input_ids"]) <= {*tokenizer.all_special_ids}:
+                raise TextError(f"the sentence {sentence[:40]!r} holds no word that this model can read: use words")
+
     def _require_short(self, sentences: list[str]) -> None:
         tokenizer, config = self.processor.tokenizer, self.model.config.text_config
         longest = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", math.inf))
         for sentence in sentences:
-            tokens = tokenizer(sentence)["input_ids"]
-            length = len(tokens)
-            if set(tokens) <= {*tokenizer.all_special_ids}:
-                raise TextError(f"the sentence {sentence[:40]!r} holds no word that this model can read: use words")
+            length = len(tokenizer(sentence)["input_ids"])
             if length > longest:
                 raise TextError(
                     f"the sentence {sentence[:40]!r}... has {length} tokens; this model reads {longest}: shorten it"

@@ -62,7 +62,7 @@ def test_the_right_sentence_of_eight_wins(packaged_engine, kind, name, azimuth_d
     assert great_circle_deg(
         unit_vector(result.azimuth_deg, result.elevation_deg), unit_vector(azimuth_deg, 0.0)
     ) == pytest.approx(0.0, abs=20.0)
-    assert 0.3 < result.confidence < 1.0
+    assert 0.3 < result.confidence <= 1.0  # 1 but for rounding in the open
 
 
 def test_sentences_are_told_apart_over_time(packaged_engine):

@@ -79,7 +79,7 @@ def test_tiny_config_runs_and_writes_everything(recipe, checkpoint, repository, 
     assert by_key["class_balanced_accuracy"].value < 0.4  # it has learned nothing
     assert by_key["direction_balanced_accuracy"].beside["intensity vector"] > 0.8
     assert by_key["azimuth_mean_absolute_error_deg"].beside["intensity vector"] < 20
-    assert by_key["azimuth_mean_absolute_error_deg"].value > 50
+    assert by_key["azimuth_mean_absolute_error_deg"].value < 40  # it averages the intensity vectors evenly
     assert 0.5 <= by_key["size_balanced_accuracy"].beside["neighbour rule"] <= 1.0
     assert by_key["direction_given_without_one"].value == 0.0
 
