@@ -90,10 +90,17 @@ def test_an_answer_is_legible(place, count):
 
 def test_an_answer_says_what_is_known():
     said = " ".join(text.get_text() for text in texts_of(plot_answer(_answer(2, PLACES[0]))))
-    for words in ("FRONT", "LEFT", "from the left", "90° to the left", "2.0 m", "90%", "73%", SENTENCES[0], "you"):
+    shown = ("FRONT", "LEFT", "from the left", "90° to the left", "2.0 m", "8 cases of 10", "73.1%", SENTENCES[0], "you")
+    for words in shown:
         assert words in said, words
     said = " ".join(text.get_text() for text in texts_of(plot_answer(_answer(2, PLACES[-1]))))
     assert "mono" in said and "°" not in said
+
+
+def test_a_sound_overhead_is_drawn_over_the_head():
+    place = Location(azimuth_deg=90.0, elevation_deg=80.0, distance_m=2.0, confidence=0.9, spread_deg=10.0)
+    markers = [line for line in plot_answer(_answer(0, place)).axes[0].lines if line.get_marker() == "o"]
+    assert np.ravel(markers[0].get_xydata()).tolist() == [0.0, 0.0]
 
 
 def test_left_is_drawn_at_the_left_and_front_up():
