@@ -90,7 +90,7 @@ def test_an_answer_is_legible(place, count):
 
 def test_an_answer_says_what_is_known():
     said = " ".join(text.get_text() for text in texts_of(plot_answer(_answer(2, PLACES[0]))))
-    shown = ("FRONT", "LEFT", "from the left", "90° to the left", "2.0 m", "8 cases of 10", "73.1%", SENTENCES[0], "you")
+    shown = (SENTENCES[0], "FRONT", "LEFT", "from the left", "90° to the left", "2.0 m", "8 cases of 10", "73.1%")
     for words in shown:
         assert words in said, words
     said = " ".join(text.get_text() for text in texts_of(plot_answer(_answer(2, PLACES[-1]))))
