@@ -103,8 +103,8 @@ class DirectionPools(nn.Module):
     Few moments of a recording tell the direction well, the first of each sound above all, before its reflections
     arrive. Every pool spreads one softmax over frames and bands; its logits are the sum of a view of the branch's first
     map (onsets) and one of its last (what sounds there). What the means point to turns with the scene, so no azimuth
-    has to be learned by itself: with the same data the error is a third below that of a head on the pooled output.
-    Height is scaled apart, since floors and ceilings bend it.
+    has to be learned by itself (the card of elsa-tiny compares it with a head). Height is scaled apart, since floors and
+    ceilings bend it.
     """
 
     def __init__(self, config: ElsaSpatialConfig):
@@ -164,7 +164,7 @@ class CompactSpatialEncoder(nn.Module):
     def __init__(self, config: ElsaSpatialConfig):
         super().__init__()
         widths = config.conv_channels
-        # No dropout on the first map: the direction pools look by it (half a degree on unseen rooms).
+        # No dropout on the first map: the direction pools look by it, and it takes their precision.
         self.stages = nn.ModuleList(
             MaskedConvStage(before, [after], pool=index < len(widths) - 1, dropout=config.dropout if index else 0.0)
             for index, (before, after) in enumerate(zip([config.num_channels, *widths[:-1]], widths, strict=True))
