@@ -188,8 +188,8 @@ def suspected_format(foa: torch.Tensor, sample_rate: int) -> str | None:
     Two numbers must agree. The first is the ratio of energies, sqrt((X^2 + Y^2 + Z^2) / W^2), which is 1 for AmbiX in
     every far field, be it one wave or many from everywhere (1.41 for FuMa, 1.73 for N3D): of the whole and in the
     median over frequencies, since at a single one a room's standing wave can have any ratio. The microphones' own
-    noise raises it. :func:`intensity_to_energy` is blind to such noise, but reverberation lowers it. Very soft, noisy, short or narrow-band recordings pass unnoticed: no warning is no
-    proof.
+    noise raises it. :func:`intensity_to_energy` is blind to such noise, but reverberation lowers it. Very soft,
+    noisy, short or narrow-band recordings pass unnoticed: no warning is no proof.
 
     Args:
         foa: ``(4, time)``, read as AmbiX.

@@ -103,8 +103,8 @@ class DirectionPools(nn.Module):
     Few moments of a recording tell the direction well, the first of each sound above all, before its reflections
     arrive. Every pool spreads one softmax over frames and bands; its logits are the sum of a view of the branch's first
     map (onsets) and one of its last (what sounds there). What the means point to turns with the scene, so no azimuth
-    has to be learned by itself (the card of elsa-tiny compares it with a head). Height is scaled apart, since floors and
-    ceilings bend it.
+    has to be learned by itself (the card of elsa-tiny compares it with a head). Height is scaled apart, since floors
+    and ceilings bend it.
     """
 
     def __init__(self, config: ElsaSpatialConfig):
