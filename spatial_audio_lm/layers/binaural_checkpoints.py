@@ -202,20 +202,39 @@ def audio_mae_weights(state: Mapping[str, Tensor], prefix: str) -> RenamedWeight
 NEW_BESIDE_AUDIO_MAE = r"^(?!.*(^|\.)(blocks|patch_embedding|positions)\.)"
 
 
-def labels_beside(path: Path, count: int) -> dict[int, str] | None:
-    """Names of the events from the data set's label file, if it lies beside the checkpoint; the class is the row.
+def our_name(key: str, *tables: tuple[str, Iterable[tuple[str, str]]]) -> str:
+    """A published key under the package's name.
+
+    Args:
+        key: as the file has it.
+        tables: prefix of the new name, and (pattern, replacement) of the keys below it; the first match counts.
+    """
+    for prefix, renames in tables:
+        for pattern, replacement in renames:
+            if re.search(pattern, key):
+                return prefix + re.sub(pattern, replacement, key)
+    return key  # without a place: load_accounted names it
+
+
+def name_events(config: Any, path: Path) -> None:
+    """Gives a configuration the names of the events, if the data set's label file lies beside the checkpoint.
+
+    Each row is a class.
 
     Raises:
         CheckpointError: a file without names, or with another number of them.
     """
     file = path.parent / LABELS_FILE
     if not file.is_file():
-        return None
+        return
     with file.open(encoding="utf-8", newline="") as lines:
         names = [row.get("display_name") for row in csv.DictReader(lines)]
-    if len(names) != count or not all(names):
-        raise CheckpointError(f"{file.name} has {len(names)} rows with names; the checkpoint has {count} classes")
-    return {index: str(name) for index, name in enumerate(names)}
+    if len(names) != config.num_labels or not all(names):
+        raise CheckpointError(
+            f"{file.name} has {len(names)} rows with names; the checkpoint has {config.num_labels} classes"
+        )
+    config.id2label = {index: str(name) for index, name in enumerate(names)}
+    config.label2id = {name: index for index, name in config.id2label.items()}
 
 
 def write_converted(

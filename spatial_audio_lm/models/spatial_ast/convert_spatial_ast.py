@@ -1,6 +1,5 @@
 """SpatialAST's published `finetuned.pth`, or a published Audio-MAE, into our layout; every key accounted for."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from spatial_audio_lm.layers.binaural_checkpoints import (
     add_position_table,
     audio_mae_weights,
     encoder_sizes,
-    labels_beside,
+    name_events,
+    our_name,
     read_published_encoder,
     require_published_front_end,
     write_converted,
@@ -68,7 +68,7 @@ def spatial_ast_from_published(
         if key == "pos_embed":
             add_position_table(weights, state, ENCODER)
         elif key not in weights.dropped:
-            weights.add(_our_name(key), key, value)
+            weights.add(our_name(key, (ENCODER, _RENAMES), ("", _HEAD_RENAMES)), key, value)
     model = SpatialASTForSoundEventLocalization(SpatialASTConfig(**(sizes | heads | dict(config or {})))).eval()
     return model, weights.load_into(model)
 
@@ -113,18 +113,7 @@ def convert_spatial_ast(path: str | Path, output_dir: str | Path, seed: int = 0)
     else:
         model, account = spatial_ast_from_published(published.state)
         about["terms"] = TERMS
-    names = labels_beside(path, model.config.num_labels)
-    if names is not None:
-        model.config.id2label = names
-        model.config.label2id = {name: index for index, name in names.items()}
+    name_events(model.config, path)
     extractor = SpatialASTFeatureExtractor(num_frames=model.config.num_frames)
     write_converted(output_dir, model, extractor, account, about)
     return account
-
-
-def _our_name(key: str) -> str:
-    for renames, prefix in ((_RENAMES, ENCODER), (_HEAD_RENAMES, "")):
-        for pattern, replacement in renames:
-            if re.search(pattern, key):
-                return prefix + re.sub(pattern, replacement, key)
-    return key  # without a place: load_accounted names it
