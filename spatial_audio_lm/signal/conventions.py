@@ -21,6 +21,8 @@ GRAM                   0        -90      +-180    90       GRAM: azimuth of a so
 SpatialAST, DSpAST     90       180      270      0        SpatialSoundQA: atan2(-dz, dx), y up, [0, 360)
 =====================  =======  =======  =======  =======  ====================================================
 
+Positions of SpatialSound (SpatialAST's and DSpAST's data) have their own axes: x to the right, y up, z to the back.
+
 Functions take Python numbers, numpy arrays or torch tensors, and return the same kind.
 """
 
@@ -74,6 +76,21 @@ def azimuth_from_spatial_ast_deg(azimuth_deg: Angle) -> Angle:
 def azimuth_to_spatial_ast_deg(azimuth_deg: Angle) -> Angle:
     """From the house's azimuth to SpatialAST's (0 = right, 90 = front, counter-clockwise), in [0, 360)."""
     return wrap_azimuth_deg(azimuth_deg - 90.0) + 180.0  # wrapping first keeps the half-open range exact
+
+
+def vector_from_spatial_ast(vector: Any) -> Any:
+    """From the axes of SpatialSound's positions (x right, y up, z back) to the house's (x front, y left, z up).
+
+    Args:
+        vector: ``(..., 3)``, of any length.
+
+    Returns:
+        ``(..., 3)``: a tensor if it was one, otherwise a numpy array.
+    """
+    if isinstance(vector, torch.Tensor):
+        return torch.stack([-vector[..., 2], -vector[..., 0], vector[..., 1]], dim=-1)
+    array = np.asarray(vector)
+    return np.stack([-array[..., 2], -array[..., 0], array[..., 1]], axis=-1)
 
 
 def unit_vector(azimuth_deg: Any, elevation_deg: Any) -> Any:

@@ -118,6 +118,53 @@ class EpochSampler(Sampler[list[ItemKey]]):
         return ([ItemKey(epoch, item) for item in self.batch_items(epoch, batch, order)] for batch in batches)
 
 
+class WeightedEpochSampler(EpochSampler):
+    """Batches of a part of the data set that is drawn anew each epoch, heavier items more often, none twice.
+
+    Items are drawn one after the other, each with a probability proportional to its weight among those that are left.
+
+    Args:
+        weights: `(items,)`, >= 0; an item of weight 0 is never drawn.
+        num_samples: items an epoch; at most as many as have a weight above 0.
+        batch_size: items a batch and process.
+        seed: of the training, >= 0.
+        process_index: of this process.
+        num_processes: that train together.
+
+    Raises:
+        ConfigError: weights that are none, more samples than items, or as `EpochSampler`.
+    """
+
+    def __init__(
+        self,
+        weights: Any,
+        num_samples: int,
+        batch_size: int,
+        seed: int,
+        process_index: int = 0,
+        num_processes: int = 1,
+    ) -> None:
+        self.weights = np.asarray(weights, dtype=np.float64)
+        if self.weights.ndim != 1 or not np.isfinite(self.weights).all() or (self.weights < 0).any():
+            raise ConfigError(f"weights of shape {self.weights.shape}; expected (items,), finite numbers of at least 0")
+        drawable = int((self.weights > 0).sum())
+        if not batch_size * num_processes <= num_samples <= drawable:
+            raise ConfigError(
+                f"num_samples is {num_samples}; expected at least a batch of all processes, "
+                f"{batch_size * num_processes}, and at most the {drawable} items with a weight above 0"
+            )
+        super().__init__(num_samples, batch_size, seed, True, process_index, num_processes)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Indices of the drawn items; depends on the weights, the seed and the epoch only."""
+        generator = np.random.default_rng([_ORDER, self.seed, epoch])
+        # The first to arrive of exponential clocks with the weights as rates are such a draw.
+        with np.errstate(divide="ignore"):
+            arrival = generator.standard_exponential(len(self.weights)) / self.weights
+        drawn = np.sort(np.argpartition(arrival, self.length - 1)[: self.length])
+        return generator.permutation(drawn)  # in the order of arrival an epoch would begin with the heavy ones
+
+
 def epoch_loader(
     dataset: Any,
     sampler: EpochSampler,

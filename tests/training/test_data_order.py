@@ -8,7 +8,14 @@ import torch
 from tiny_training import Images, add_noise
 
 from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.training.data_order import Augmented, EpochSampler, ItemKey, epoch_loader, item_generator
+from spatial_audio_lm.training.data_order import (
+    Augmented,
+    EpochSampler,
+    ItemKey,
+    WeightedEpochSampler,
+    epoch_loader,
+    item_generator,
+)
 
 
 def items(sampler: EpochSampler) -> list[list[int]]:
@@ -86,3 +93,56 @@ def test_the_loader_leaves_the_global_random_numbers_alone():
 def test_numbers_out_of_range_are_named(arguments: dict, message: str):
     with pytest.raises(ConfigError, match=message):
         EpochSampler(**arguments)
+
+
+def test_a_weighted_epoch_has_no_item_twice_and_none_of_weight_zero():
+    weights = np.arange(40) % 5
+    sampler = WeightedEpochSampler(weights, num_samples=20, batch_size=5, seed=3)
+    epochs = []
+    for epoch in range(6):
+        sampler.seek(epoch)
+        drawn = list(itertools.chain(*items(sampler)))
+        assert len(drawn) == len(set(drawn)) == 20
+        assert (weights[drawn] > 0).all()
+        epochs.append(drawn)
+    assert len(set(map(tuple, epochs))) == 6
+    again = WeightedEpochSampler(weights, num_samples=20, batch_size=5, seed=3)
+    assert [again.order(epoch).tolist() for epoch in range(6)] == epochs
+    assert WeightedEpochSampler(weights, 20, 5, seed=4).order(0).tolist() != epochs[0]
+    everything = WeightedEpochSampler(weights, num_samples=32, batch_size=1, seed=0)
+    assert sorted(everything.order(0)) == np.flatnonzero(weights).tolist()
+
+
+def test_heavier_items_are_drawn_as_often_as_their_weights_say():
+    one = WeightedEpochSampler([1.0, 2.0, 3.0, 4.0], num_samples=1, batch_size=1, seed=0)
+    counts = np.bincount([one.order(epoch)[0] for epoch in range(4000)])
+    np.testing.assert_allclose(counts / 4000, [0.1, 0.2, 0.3, 0.4], atol=0.03)
+    # of weights 1, 1, 2 the heavy item is left out only if the light ones come first: 2 * 1/4 * 1/3
+    two = WeightedEpochSampler([1.0, 1.0, 2.0], num_samples=2, batch_size=1, seed=0)
+    orders = np.array([two.order(epoch) for epoch in range(4000)])
+    assert (orders == 2).any(1).mean() == pytest.approx(5 / 6, abs=0.03)
+    assert (orders[:, 0] == 2).mean() == pytest.approx(5 / 12, abs=0.03)  # within an epoch weights do not count
+
+
+def test_two_processes_share_the_batches_of_a_weighted_epoch():
+    weights = np.linspace(1, 9, 50)
+    whole = WeightedEpochSampler(weights, 24, 6, seed=2)
+    shares = [WeightedEpochSampler(weights, 24, 3, seed=2, process_index=k, num_processes=2) for k in range(2)]
+    for one, first, second in zip(items(whole), items(shares[0]), items(shares[1]), strict=True):
+        assert one == first + second
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"weights": [1.0, np.nan]}, "finite numbers of at least 0"),
+        ({"weights": [1.0, -1.0]}, "finite numbers of at least 0"),
+        ({"weights": [[1.0, 1.0]]}, r"weights of shape \(1, 2\)"),
+        ({"weights": [1.0, 0.0, 0.0]}, "num_samples is 2; .* at most the 1 items with a weight above 0"),
+        ({"batch_size": 3}, "num_samples is 2; expected at least a batch of all processes, 3"),
+        ({"batch_size": 0}, "batch_size 0 must be >= 1"),
+    ],
+)
+def test_weights_that_cannot_be_drawn_from_are_named(arguments: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
+        WeightedEpochSampler(**{"weights": [1.0, 2.0, 3.0], "num_samples": 2, "batch_size": 1, "seed": 0, **arguments})
