@@ -138,6 +138,29 @@ def direction_of(vector: Any) -> tuple[Any, Any]:
     return azimuths, elevations
 
 
+def lateral_angle_deg(vector: Any) -> Any:
+    """How far to the side a vector points: its angle from the median plane, the arc sine of y at length 1.
+
+    The lateral angle of interaural-polar coordinates, which is what the differences between the ears tell: all
+    directions of one cone around the axis of the ears share it, front and back, above and below.
+
+    Args:
+        vector: ``(..., 3)``, x front, y left, z up, of any length. A zero vector points nowhere: NaN.
+
+    Returns:
+        ``(...)`` in degrees, positive = left, in [-90, 90]; a Python float for a sequence of three numbers.
+    """
+    if isinstance(vector, torch.Tensor):
+        floating = vector if vector.is_floating_point() else vector.to(torch.get_default_dtype())
+        across = torch.linalg.vector_norm(floating[..., ::2], dim=-1)
+        angle = torch.rad2deg(torch.atan2(floating[..., 1], across))
+        return torch.where(floating.ne(0).any(dim=-1), angle, torch.nan)
+    array = np.asarray(vector, dtype=None if isinstance(vector, np.ndarray) else np.float64)
+    angles = np.rad2deg(np.arctan2(array[..., 1], np.hypot(array[..., 0], array[..., 2])))
+    angles = np.where(array.any(axis=-1), angles, np.nan)
+    return float(angles) if isinstance(vector, Sequence) and array.ndim == 1 else angles
+
+
 def great_circle_deg(first: Any, second: Any) -> Any:
     """The angle between two directions in degrees, in [0, 180].
 

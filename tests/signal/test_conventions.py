@@ -18,6 +18,7 @@ from spatial_audio_lm.signal.conventions import (
     azimuth_to_spatial_ast_deg,
     direction_of,
     great_circle_deg,
+    lateral_angle_deg,
     unit_vector,
     wrap_azimuth_deg,
 )
@@ -108,6 +109,17 @@ def test_great_circle_keeps_small_angles() -> None:
     near = unit_vector(torch.tensor([0.0, 0.001]), 0.0)
     assert float(great_circle_deg(near[0], near[1])) == pytest.approx(0.001, rel=1e-3)
     assert great_circle_deg([1, 0, 0], [-1, 0, 0]) == 180.0
+
+
+def test_lateral_angle_is_the_cone_around_the_ears() -> None:
+    # front, left, right, up; 30 degrees to the left in front and behind; azimuth 90 raised by 60 degrees
+    vectors = unit_vector(np.array([0, 90, -90, 0, 30, 150, 90]), np.array([0, 0, 0, 90, 0, 0, 60]))
+    expected = [0, 90, -90, 0, 30, 30, 30]
+    np.testing.assert_allclose(lateral_angle_deg(3 * vectors), expected, atol=1e-9)
+    np.testing.assert_allclose(lateral_angle_deg(torch.from_numpy(vectors)).numpy(), expected, atol=1e-9)
+    assert lateral_angle_deg([1, 1, 0]) == pytest.approx(45, abs=1e-12)
+    assert lateral_angle_deg(torch.tensor([0, 1, 0])).item() == 90
+    assert math.isnan(lateral_angle_deg([0, 0, 0])) and torch.isnan(lateral_angle_deg(torch.zeros(3)))
 
 
 def test_nothing_points_nowhere() -> None:
