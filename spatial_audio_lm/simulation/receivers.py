@@ -3,7 +3,8 @@
 A receiver is a description; only `rirs.py` turns it into pyroomacoustics objects.
 First-order ambisonics is recorded as its definition says: an omnidirectional microphone and three
 figure-of-eight microphones at the same point. The figure-of-eight has gain cos(angle to its axis), which
-is the SN3D dipole, so the four signals are AmbiX (ACN order, SN3D) without any scaling.
+is the SN3D dipole, so the four signals are AmbiX (ACN order, SN3D) without any scaling. Binaural is a head with two
+ears, which hear through it (heads.py, binaural_rirs.py).
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ FOA_MICROPHONES = (  # ACN order
     Microphone("Z", (0.0, 0.0, 1.0)),
     Microphone("X", (1.0, 0.0, 0.0)),
 )
-RECEIVERS = {"foa": FOA_MICROPHONES}
+# The ears hear through a head (heads.py), which is no pattern of a microphone.
+BINAURAL_EARS = (Microphone("left", None), Microphone("right", None))
+RECEIVERS = {"foa": FOA_MICROPHONES, "binaural": BINAURAL_EARS}
 
 
 def microphones(receiver_format: str) -> tuple[Microphone, ...]:

@@ -10,7 +10,7 @@ makes what is missing and ends with the same bytes. Training and test rooms come
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -25,32 +25,50 @@ from scipy.fft import rfft
 
 from spatial_audio_lm.errors import BankError
 from spatial_audio_lm.files import read_json, remove_unfinished, sha256_of_file, write_json, write_whole
+from spatial_audio_lm.simulation.binaural_rirs import simulate_binaural_rirs
+from spatial_audio_lm.simulation.head_files import HeadStore
+from spatial_audio_lm.simulation.receivers import microphones
+from spatial_audio_lm.simulation.records import Head
 from spatial_audio_lm.simulation.rirs import simulate_rirs
 from spatial_audio_lm.simulation.room_acoustics import clarity_db, direct_to_reverberant_db, t30_s
-from spatial_audio_lm.simulation.rooms import sample_placement, sample_room
+from spatial_audio_lm.simulation.rooms import Placement, Room, sample_placement, sample_room
 
 BANK_VERSION = 1
 SPLITS = ("train", "validation", "test")
 SPECTRA_CACHE_BYTES = 512 * 1024**2
+SPHERE_RADII_M = tuple(round(0.075 + 0.0025 * step, 4) for step in range(11))  # of heads whose radius is drawn
 
 
 @dataclass(frozen=True)
 class BankSettings:
-    """Everything the content of a bank depends on."""
+    """Everything the content of a bank depends on.
+
+    A binaural bank draws one of `heads` for each room (see `HeadStore.record`; one that is named twice is drawn twice
+    as often), and for a spherical head without a radius one of `SPHERE_RADII_M`. `elevations` is how high sources are:
+    see `rooms.sample_placement`.
+    """
 
     split: Literal["train", "validation", "test"] = "train"
     num_rooms: int = 1600
     sources_per_room: int = 4
     sample_rate: int = 16_000  # Hz
-    receiver_format: str = "foa"
+    receiver_format: Literal["foa", "binaural"] = "foa"
     rooms_per_shard: int = 40
     seed: int = 0
+    elevations: Literal["captions", "isotropic"] = "captions"
+    heads: tuple[Head, ...] = ()
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise BankError(f"split is {self.split!r}; one of {SPLITS} is wanted")
         if min(self.num_rooms, self.sources_per_room, self.rooms_per_shard) < 1:
             raise BankError(f"num_rooms, sources_per_room and rooms_per_shard must be at least 1, got {self}")
+        microphones(self.receiver_format)
+        if bool(self.heads) != (self.receiver_format == "binaural"):
+            raise BankError(
+                f"receiver_format is {self.receiver_format!r} with {len(self.heads)} heads: binaural banks need at "
+                "least one (the spherical one needs no data), others none"
+            )
 
     @property
     def num_shards(self) -> int:
@@ -59,7 +77,10 @@ class BankSettings:
 
 @dataclass(frozen=True)
 class RirRow:
-    """One impulse response: where its source is (house convention) and what was measured from its W channel."""
+    """One impulse response: where its source is (house convention) and what was measured of it.
+
+    The measures are those of an omnidirectional microphone in the receiver's place: W, or without the head.
+    """
 
     index: int
     room: int
@@ -76,10 +97,16 @@ class RirRow:
     c50_db: float
     drr_db: float
     shard: int
+    head: Head | None = None  # of a binaural bank, with the radius that was drawn
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; a row without a head has no such key."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def process_shard(shard: int, settings: BankSettings, folder: Path) -> bool:
+def process_shard(shard: int, settings: BankSettings, folder: Path, heads: HeadStore | None = None) -> bool:
     """Make one shard unless it is there; returns whether there was work. The row file is written last."""
+    heads = heads or HeadStore()
     rows_path, audio_path = folder / f"shard-{shard:05d}.json", folder / f"shard-{shard:05d}.safetensors"
     if rows_path.exists() and audio_path.exists():
         return False
@@ -88,40 +115,62 @@ def process_shard(shard: int, settings: BankSettings, folder: Path) -> bool:
     first = shard * settings.rooms_per_shard
     for number in range(first, min(first + settings.rooms_per_shard, settings.num_rooms)):
         generator = np.random.default_rng([settings.seed, SPLITS.index(settings.split), number])
+        head = _drawn_head(settings, generator) if settings.heads else None
         while True:
             room = sample_room(generator)
-            placement = sample_placement(room, generator, settings.sources_per_room)
-            made = simulate_rirs(room, placement, settings.sample_rate, generator, settings.receiver_format)
-            decay = [t30_s(rir[0], settings.sample_rate) for rir in made]
+            placement = sample_placement(room, generator, settings.sources_per_room, settings.elevations)
+            made, omnidirectional = _responses(room, placement, settings, generator, head, heads)
+            decay = [t30_s(rir, settings.sample_rate) for rir in omnidirectional]
             if np.isfinite(decay).all():  # a room whose decay has no measurable T30 has no label: draw another
                 break
         for source, rir in enumerate(made):
             index = number * settings.sources_per_room + source
             responses[f"{index:06d}"] = torch.from_numpy(rir)
             rows.append(
-                asdict(
-                    RirRow(
-                        index=index,
-                        room=number,
-                        size_m=room.size_m,
-                        floor_area_m2=room.floor_area_m2,
-                        volume_m3=room.volume_m3,
-                        receiver_m=placement.receiver_m,
-                        yaw_deg=placement.yaw_deg,
-                        position_m=placement.sources_m[source],
-                        azimuth_deg=placement.azimuth_deg[source],
-                        elevation_deg=placement.elevation_deg[source],
-                        distance_m=placement.distance_m[source],
-                        t30_s=decay[source],
-                        c50_db=clarity_db(rir[0], settings.sample_rate),
-                        drr_db=direct_to_reverberant_db(rir[0], settings.sample_rate),
-                        shard=shard,
-                    )
-                )
+                RirRow(
+                    index=index,
+                    room=number,
+                    size_m=room.size_m,
+                    floor_area_m2=room.floor_area_m2,
+                    volume_m3=room.volume_m3,
+                    receiver_m=placement.receiver_m,
+                    yaw_deg=placement.yaw_deg,
+                    position_m=placement.sources_m[source],
+                    azimuth_deg=placement.azimuth_deg[source],
+                    elevation_deg=placement.elevation_deg[source],
+                    distance_m=placement.distance_m[source],
+                    t30_s=decay[source],
+                    c50_db=clarity_db(omnidirectional[source], settings.sample_rate),
+                    drr_db=direct_to_reverberant_db(omnidirectional[source], settings.sample_rate),
+                    shard=shard,
+                    head=head,
+                ).to_dict()
             )
     write_whole(audio_path, lambda path: save_file(responses, path))
     write_json(rows_path, rows, indent=None)
     return True
+
+
+def _drawn_head(settings: BankSettings, generator: np.random.Generator) -> Head:
+    head = settings.heads[generator.integers(len(settings.heads))]
+    if head.sha256 is not None or head.radius_m is not None:
+        return head
+    return replace(head, radius_m=SPHERE_RADII_M[generator.integers(len(SPHERE_RADII_M))])
+
+
+def _responses(
+    room: Room,
+    placement: Placement,
+    settings: BankSettings,
+    generator: np.random.Generator,
+    head: Head | None,
+    heads: HeadStore,
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """The responses of a placement, and what an omnidirectional microphone in the receiver's place has."""
+    if head is not None:
+        return simulate_binaural_rirs(room, placement, settings.sample_rate, generator, heads.model(head))
+    made = simulate_rirs(room, placement, settings.sample_rate, generator, settings.receiver_format)
+    return made, [rir[0] for rir in made]
 
 
 def begin_bank(folder: Path, settings: BankSettings) -> None:
@@ -138,8 +187,10 @@ def begin_bank(folder: Path, settings: BankSettings) -> None:
     remove_unfinished(folder)
     found = read_json(path, error=BankError)
     for section in head:
-        if found.get(section) != head[section]:
-            old, new = found.get(section), head[section]
+        old, new = found.get(section), head[section]
+        if section == "settings" and isinstance(old, dict):
+            old = _OPTIONAL_SETTINGS | old  # a bank from before a setting existed has its default
+        if old != new:
             if isinstance(old, dict) and isinstance(new, dict):
                 key = next(k for k in sorted(set(old) | set(new)) if old.get(k) != new.get(k))
                 section, old, new = f"{section}.{key}", old.get(key), new[key]
@@ -166,13 +217,13 @@ def finish_bank(folder: Path, settings: BankSettings) -> "RirBank":
     return RirBank(folder)
 
 
-def make_bank(folder: str | Path, settings: BankSettings) -> "RirBank":
+def make_bank(folder: str | Path, settings: BankSettings, heads: HeadStore | None = None) -> "RirBank":
     """Make a whole bank in this process (`recipes/simulate_rirs.py` does it over many)."""
     folder = Path(folder)
     begin_bank(folder, settings)
     if not (folder / "complete.json").exists():
         for shard in range(settings.num_shards):
-            process_shard(shard, settings, folder)
+            process_shard(shard, settings, folder, heads)
         finish_bank(folder, settings)
     return RirBank(folder)
 
@@ -180,9 +231,12 @@ def make_bank(folder: str | Path, settings: BankSettings) -> "RirBank":
 def _head(settings: BankSettings) -> dict[str, Any]:
     return {
         "version": BANK_VERSION,
-        "settings": asdict(settings),
+        "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(settings).items()},
         "made_with": {name: version(name) for name in ("pyroomacoustics", "numpy", "scipy")},
     }
+
+
+_OPTIONAL_SETTINGS: dict[str, Any] = {"elevations": "captions", "heads": []}  # that older banks do not name
 
 
 class RirBank:
@@ -205,11 +259,11 @@ class RirBank:
                 f"{self.folder} was made by bank version {head.get('version')!r}, this package reads version "
                 f"{BANK_VERSION}: make it anew with recipes/simulate_rirs.py (its settings are in bank.json)"
             )
-        known = {f.name for f in fields(BankSettings)}
-        unknown = set(head["settings"]) ^ known
+        settings = _OPTIONAL_SETTINGS | head["settings"]
+        unknown = set(settings) ^ {f.name for f in fields(BankSettings)}
         if unknown:
             raise BankError(f"{self.folder}/bank.json has unexpected or missing settings: {sorted(unknown)}")
-        self.settings = BankSettings(**head["settings"])
+        self.settings = BankSettings(**settings | {"heads": tuple(Head(**head) for head in settings["heads"])})
         if not (self.folder / "complete.json").exists():
             raise BankError(f"{self.folder} is not finished: run its job again with the same settings")
         complete = read_json(self.folder / "complete.json", error=BankError)
@@ -224,14 +278,15 @@ class RirBank:
     @cached_property
     def rows(self) -> list[RirRow]:
         """All rows, ordered by index."""
-        names = {f.name for f in fields(RirRow)}
+        names = {f.name for f in fields(RirRow) if f.default is MISSING}
         rows = []
         for shard in range(self.settings.num_shards):
             for row in read_json(self.folder / f"shard-{shard:05d}.json", error=BankError):
                 values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
-                if set(values) != names:
-                    raise BankError(f"{self.folder}/shard-{shard:05d}.json: row with keys {sorted(values)}")
-                rows.append(RirRow(**values))
+                found_head = values.pop("head", None)
+                if set(values) != names or (found_head is not None) != bool(self.settings.heads):
+                    raise BankError(f"{self.folder}/shard-{shard:05d}.json: row with keys {sorted(row)}")
+                rows.append(RirRow(**values, head=None if found_head is None else Head(**found_head)))
         return sorted(rows, key=lambda r: r.index)
 
     def __len__(self) -> int:

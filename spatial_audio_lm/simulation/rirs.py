@@ -64,14 +64,8 @@ def simulate_rirs(
         One float32 array `(microphones, time)` a source; the direct sound of a source at r metres has amplitude
         1 / r (band-limited) and arrives at `DIRECT_PATH_DELAY + r / c * sample_rate` samples.
     """
-    pra.constants.set("num_threads", 1)  # one thread a worker, and sums in one order: equal bits
     order = full_order if full_order is not None else complete_order(room)
-    # Even an anechoic room (order 0) keeps its materials: pyroomacoustics wants one a wall.
-    materials = {
-        wall: pra.Material({"coeffs": list(absorption), "center_freqs": list(BAND_CENTRES_HZ)})
-        for wall, absorption in zip(WALLS, room.absorption, strict=True)
-    }
-    shoebox = pra.ShoeBox(room.size_m, fs=sample_rate, materials=materials, max_order=order)
+    shoebox = _shoebox(room, sample_rate, order)
     for position in placement.sources_m:
         shoebox.add_source(list(position))
     for microphone in microphones(receiver_format):
@@ -91,6 +85,36 @@ def simulate_rirs(
     return responses
 
 
+def image_sources(
+    room: Room, receiver_m: tuple[float, float, float], source_m: tuple[float, float, float], sample_rate: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The source and its mirror images in the walls, complete to `COMPLETE_RADIUS_M` around the receiver.
+
+    Returns:
+        Positions `(images, 3)` in metres; amplitudes `(images, bands)` that the walls leave; and the centres of those
+        bands in Hz (pyroomacoustics continues the highest one upwards).
+    """
+    shoebox = _shoebox(room, sample_rate, complete_order(room))
+    shoebox.add_source(list(source_m))
+    shoebox.add_microphone(list(receiver_m))
+    shoebox.image_source_model()
+    source = shoebox.sources[0]
+    visible = np.asarray(shoebox.visibility[0][0], dtype=bool)
+    gains = np.asarray(source.damping, dtype=np.float64)[:, visible].T
+    centres = np.asarray(shoebox.octave_bands.centers, dtype=np.float64)
+    return np.asarray(source.images, dtype=np.float64)[:, visible].T, gains, centres
+
+
+def _shoebox(room: Room, sample_rate: int, order: int) -> pra.ShoeBox:
+    pra.constants.set("num_threads", 1)  # one thread a worker, and sums in one order: equal bits
+    # Even an anechoic room (order 0) keeps its materials: pyroomacoustics wants one a wall.
+    materials = {
+        wall: pra.Material({"coeffs": list(absorption), "center_freqs": list(BAND_CENTRES_HZ)})
+        for wall, absorption in zip(WALLS, room.absorption, strict=True)
+    }
+    return pra.ShoeBox(room.size_m, fs=sample_rate, materials=materials, max_order=order)
+
+
 def _directivity(axis: tuple[float, float, float] | None, yaw_deg: float) -> FigureEight | None:
     if axis is None:
         return None
@@ -101,15 +125,26 @@ def _directivity(axis: tuple[float, float, float] | None, yaw_deg: float) -> Fig
 def _with_diffuse_tail(
     early: NDArray[np.float64], room: Room, receiver_format: str, sample_rate: int, generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    duration_s = float(np.clip(1.05 * max(room.eyring_t60_s), 0.2, MAX_DURATION_S))
-    length = DIRECT_PATH_DELAY + round(duration_s * sample_rate)
-    time_s = (np.arange(length) - DIRECT_PATH_DELAY) / sample_rate  # since the source sounded
-
-    mixing_s = COMPLETE_RADIUS_M / SPEED_OF_SOUND
-    phase = np.clip((time_s - (mixing_s - FADE_S)) / FADE_S, 0.0, 1.0) * np.pi / 2
+    time_s = tail_time_s(room, sample_rate)
+    length = len(time_s)
+    fade_out, fade_in = crossfade(time_s)
     tail = diffuse_field(room, receiver_format, sample_rate, time_s, generator)
     early = np.pad(early[:, :length], ((0, 0), (0, max(0, length - early.shape[1]))))
-    return early * np.cos(phase) + tail * np.sin(phase)
+    return early * fade_out + tail * fade_in
+
+
+def tail_time_s(room: Room, sample_rate: int) -> NDArray[np.float64]:
+    """Seconds since the source sounded, for every sample of a response."""
+    duration_s = float(np.clip(1.05 * max(room.eyring_t60_s), 0.2, MAX_DURATION_S))
+    length = DIRECT_PATH_DELAY + round(duration_s * sample_rate)
+    return (np.arange(length) - DIRECT_PATH_DELAY) / sample_rate
+
+
+def crossfade(time_s: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gains of the image sources and of the diffuse tail, whose powers add up to one."""
+    mixing_s = COMPLETE_RADIUS_M / SPEED_OF_SOUND
+    phase = np.clip((time_s - (mixing_s - FADE_S)) / FADE_S, 0.0, 1.0) * np.pi / 2
+    return np.cos(phase), np.sin(phase)
 
 
 def diffuse_field(
@@ -117,16 +152,23 @@ def diffuse_field(
 ) -> NDArray[np.float64]:
     """Isotropic noise `(microphones, time)` with the level and decay of the room's late field (module docstring)."""
     patterns = microphones(receiver_format)
+    gain = np.array([1.0 if p.axis is None else np.sqrt(1 / 3) for p in patterns])[:, None]
+    return decaying_noise(room, len(patterns), sample_rate, time_s, generator) * gain
+
+
+def decaying_noise(
+    room: Room, channels: int, sample_rate: int, time_s: NDArray[np.float64], generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Independent noises `(channels, time)` with the level and decay of W's late field (module docstring)."""
     length = len(time_s)
     padded = next_fast_len(length, real=True)
-    spectrum = rfft(generator.standard_normal((len(patterns), padded)), axis=-1)
+    spectrum = rfft(generator.standard_normal((channels, padded)), axis=-1)
     power = 4 * np.pi * SPEED_OF_SOUND / (room.volume_m3 * sample_rate)
-    gain = np.array([1.0 if p.axis is None else np.sqrt(1 / 3) for p in patterns])[:, None]
-    field = np.zeros((len(patterns), length))
+    field = np.zeros((channels, length))
     for weight, t60 in zip(_band_weights(padded, sample_rate), room.eyring_t60_s, strict=True):
         band = irfft(spectrum * weight, padded, axis=-1)[:, :length]
         field += band * np.sqrt(power * np.exp(-6 * np.log(10) * np.maximum(time_s, 0.0) / t60))
-    return field * gain
+    return field
 
 
 @lru_cache(maxsize=8)

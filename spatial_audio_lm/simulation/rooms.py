@@ -5,12 +5,13 @@ reverberant, a large one dampened), so that a model cannot read one from the oth
 and absorb more at high frequencies, as real ones do, so that the decay is neither isotropic nor white.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from spatial_audio_lm.signal.conventions import unit_vector, wrap_azimuth_deg
+from spatial_audio_lm.signal.conventions import direction_of, unit_vector, wrap_azimuth_deg
 from spatial_audio_lm.simulation.receivers import turn_horizontally
 
 SPEED_OF_SOUND = 343.0  # m/s, pyroomacoustics' value
@@ -114,15 +115,26 @@ def sample_distance(generator: np.random.Generator) -> float:
     return float(generator.uniform(low, high))
 
 
-def sample_elevation(generator: np.random.Generator) -> float:
-    """Degrees; a good fifth each is "up" (> 40) and "down" (< -40), the rest lies between."""
+def sample_elevation(generator: np.random.Generator, elevations: str = "captions") -> float:
+    """Degrees within `ELEVATION_RANGE_DEG`.
+
+    Args:
+        generator: draws.
+        elevations: "captions": a good fifth each is "up" (> 40) and "down" (< -40), the rest lies between, so that the
+            words of captions are about as frequent; "isotropic": every part of the sphere alike.
+    """
     low, high = ELEVATION_RANGE_DEG
+    if elevations == "isotropic":
+        height = float(generator.uniform(unit_vector(0.0, low)[2], unit_vector(0.0, high)[2]))
+        return direction_of([math.sqrt(1 - height**2), 0.0, height])[1]
     ranges = ((low, -40.0), (-40.0, 40.0), (40.0, high))
     return float(generator.uniform(*ranges[generator.choice(3, p=(0.24, 0.52, 0.24))]))
 
 
-def sample_placement(room: Room, generator: np.random.Generator, num_sources: int) -> Placement:
-    """Draw a receiver and sources around it.
+def sample_placement(
+    room: Room, generator: np.random.Generator, num_sources: int, elevations: str = "captions"
+) -> Placement:
+    """Draw a receiver and sources around it; `elevations` as in `sample_elevation`.
 
     A distance, once drawn, is kept: where the source does not fit into the room, its direction is drawn again, and
     after a while the receiver's place. So distance stays independent of the room; "up" and "down" lean to the near
@@ -133,7 +145,7 @@ def sample_placement(room: Room, generator: np.random.Generator, num_sources: in
     yaw = float(generator.uniform(-180, 180))
     while True:
         receiver = generator.uniform(2 * WALL_MARGIN_M, size - 2 * WALL_MARGIN_M)
-        found = [_direction_that_fits(room, receiver, yaw, d, generator) for d in distance]
+        found = [_direction_that_fits(room, receiver, yaw, d, generator, elevations) for d in distance]
         if None not in found:
             break
     azimuth, elevation, position = zip(*(f for f in found if f is not None), strict=True)
@@ -148,11 +160,16 @@ def sample_placement(room: Room, generator: np.random.Generator, num_sources: in
 
 
 def _direction_that_fits(
-    room: Room, receiver_m: np.ndarray, yaw_deg: float, distance_m: float, generator: np.random.Generator
+    room: Room,
+    receiver_m: np.ndarray,
+    yaw_deg: float,
+    distance_m: float,
+    generator: np.random.Generator,
+    elevations: str,
 ) -> tuple[float, float, tuple[float, float, float]] | None:
     """Azimuth and elevation (as the receiver hears them) and the position of a source inside the room, or None."""
     for _ in range(40):
-        azimuth, elevation = float(generator.uniform(-180, 180)), sample_elevation(generator)
+        azimuth, elevation = float(generator.uniform(-180, 180)), sample_elevation(generator, elevations)
         direction = turn_horizontally(np.asarray(unit_vector(azimuth, elevation), dtype=np.float64), yaw_deg)
         position = receiver_m + distance_m * direction
         if (position > WALL_MARGIN_M).all() and (position < np.asarray(room.size_m) - WALL_MARGIN_M).all():

@@ -112,7 +112,7 @@ def sample_scene(
         scene_id=f"{bank.settings.split}-{seed}-{index:07d}",
         sample_rate=bank.settings.sample_rate,
         duration_s=settings.duration_s,
-        receiver=Receiver("foa", first.receiver_m, first.yaw_deg),
+        receiver=Receiver(bank.settings.receiver_format, first.receiver_m, first.yaw_deg, first.head),
         room=SceneRoom(
             size_m=first.size_m,
             floor_area_m2=first.floor_area_m2,

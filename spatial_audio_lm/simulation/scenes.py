@@ -14,9 +14,11 @@ from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
 from spatial_audio_lm.errors import RecordError
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
+from spatial_audio_lm.simulation.binaural_rirs import diffuse_at_the_ears
 from spatial_audio_lm.simulation.clips import ClipStore
+from spatial_audio_lm.simulation.heads import SphericalHead
 from spatial_audio_lm.simulation.receivers import microphones
-from spatial_audio_lm.simulation.records import NoiseRow, SceneRecord, SceneSource
+from spatial_audio_lm.simulation.records import NoiseRow, Receiver, SceneRecord, SceneSource
 from spatial_audio_lm.simulation.rir_bank import RirBank
 from spatial_audio_lm.simulation.rooms import BAND_CENTRES_HZ
 
@@ -60,7 +62,7 @@ def render_scene(record: SceneRecord, bank: RirBank, clips: ClipStore) -> Spatia
     mixture = render_sources(record.sources, length, bank, clips)
     signal_energy = float(np.square(mixture, dtype=np.float64).sum())
     for row in record.noise:
-        noise = _noise(row, mixture.shape, bank, clips)
+        noise = _noise(row, mixture.shape, record.receiver, bank, clips)
         noise_energy = float(np.square(noise, dtype=np.float64).sum())
         if signal_energy == 0:  # noise alone: there is nothing to be below of, it keeps its own level
             mixture = mixture + noise
@@ -117,7 +119,7 @@ def _equalizer(gains_db: tuple[float, ...], padded: int, sample_rate: int) -> Sa
     return (10 ** (np.interp(octave, np.log2(BAND_CENTRES_HZ), gains_db) / 20)).astype(np.float32)
 
 
-def _noise(row: NoiseRow, shape: tuple[int, ...], bank: RirBank, clips: ClipStore) -> Samples:
+def _noise(row: NoiseRow, shape: tuple[int, ...], receiver: Receiver, bank: RirBank, clips: ClipStore) -> Samples:
     if row.kind == "placed":
         if not row.sources:
             raise RecordError("placed noise needs sources")
@@ -128,6 +130,11 @@ def _noise(row: NoiseRow, shape: tuple[int, ...], bank: RirBank, clips: ClipStor
         frequency = np.maximum(rfftfreq(padded, 1 / clips.sample_rate), 20.0)
         noise = irfft(rfft(noise, padded, axis=-1) / np.sqrt(frequency).astype(np.float32), padded, axis=-1)
         noise = noise[:, : shape[-1]]
-    if row.kind == "isotropic" and shape[0] == 4:
+    if row.kind == "isotropic" and receiver.format == "foa":
         noise[1:] *= np.float32(np.sqrt(1 / 3))  # SN3D dipoles of an isotropic field
+    elif row.kind == "isotropic" and receiver.format == "binaural":
+        # As alike at the two ears as a sphere makes it, also for a measured head: its file need not be here.
+        radius = receiver.head.radius_m if receiver.head is not None else None
+        head = SphericalHead() if radius is None else SphericalHead(radius)
+        noise = diffuse_at_the_ears(noise.astype(np.float64), head, clips.sample_rate).astype(np.float32)
     return noise

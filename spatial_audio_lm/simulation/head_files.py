@@ -1,0 +1,189 @@
+"""Measured heads from files, checked before they are trusted; the one door for SOFA (AES69) and HRIR tables in NPZ.
+
+SOFA files are in wide use and some of them count azimuth the wrong way round. So a head's ears are asked: a sound that
+the file says comes from the left must reach the left ear first and be louder there. A file that fails is refused by
+name, and can be read with `mirrored=True` once it is known to be only that.
+"""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spatial_audio_lm.errors import LIMITS, ConfigError, DataError, MissingExtraError
+from spatial_audio_lm.files import sha256_of_file, shown_name
+from spatial_audio_lm.signal.conventions import direction_of, unit_vector
+from spatial_audio_lm.signal.resampling import require_sample_rate
+from spatial_audio_lm.simulation.heads import HeadModel, MeasuredHead, SphericalHead, onset_delays
+from spatial_audio_lm.simulation.records import Head
+
+SPHERE = "sphere"
+NPZ_ARRAYS = ("ir", "azimuth_deg", "elevation_deg", "sample_rate")
+_LATERAL = 0.5  # |y| of a unit vector from which on a direction counts as lateral: 30 degrees off the middle
+
+
+def load_head(path: str | Path, mirrored: bool = False) -> MeasuredHead:
+    """A measured head.
+
+    Args:
+        path: a SOFA file with free-field head-related impulse responses (`pip install 'spatial-audio-lm[sofa]'`), or
+            an NPZ file with `ir` (directions, 2 ears, taps), `azimuth_deg` and `elevation_deg` (directions,) in the
+            house's convention, and `sample_rate` in Hz.
+        mirrored: the file counts azimuth clockwise: mirror its directions.
+
+    Raises:
+        DataError: no such file, another layout, or a head whose left ear hears what is said to come from the right.
+        MissingExtraError: a SOFA file, and nothing to read it with.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{shown_name(path)}: no such file; a head is a .sofa or .npz file")
+    if path.stat().st_size > LIMITS.max_decoded_bytes:
+        raise DataError(f"{shown_name(path)}: {path.stat().st_size} bytes; at most {LIMITS.max_decoded_bytes} are read")
+    readers = {".sofa": _read_sofa, ".npz": _read_npz}
+    if path.suffix.lower() not in readers:
+        raise DataError(f"{shown_name(path)}: a head is a .sofa or .npz file")
+    azimuth, elevation, responses, sample_rate = readers[path.suffix.lower()](path)
+    directions = np.asarray(unit_vector(-azimuth if mirrored else azimuth, elevation), dtype=np.float64)
+    head = MeasuredHead(directions, responses, require_sample_rate(sample_rate))
+    _require_sides(head, shown_name(path))
+    return head
+
+
+def _require_sides(head: MeasuredHead, name: str) -> None:
+    """Refuse a head whose ears contradict its directions."""
+    delays = onset_delays(head.responses)
+    lead = delays[:, 1] - delays[:, 0]  # positive: the left ear is first
+    level = np.square(head.responses).sum(-1)
+    louder = np.log(np.maximum(level[:, 0], 1e-30) / np.maximum(level[:, 1], 1e-30))
+    side = head.directions[:, 1]
+    lateral = np.abs(side) > _LATERAL
+    right = np.sign(side[lateral])
+    agreement = float(((np.sign(lead[lateral]) == right).mean() + (np.sign(louder[lateral]) == right).mean()) / 2)
+    if agreement < 0.1:
+        raise DataError(
+            f"{name}: what it says comes from the left reaches the right ear first, and louder: its azimuth counts "
+            "clockwise, or its ears are exchanged; if it is only that, read it with mirrored=True"
+        )
+    if agreement < 0.9:
+        raise DataError(
+            f"{name}: only {agreement:.0%} of its lateral directions reach the nearer ear first and louder; these are "
+            "no head-related responses, or their directions are wrong"
+        )
+
+
+Table = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]
+
+
+def _read_npz(path: Path) -> Table:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if missing := [name for name in NPZ_ARRAYS if name not in file]:
+                raise DataError(f"{shown_name(path)}: lacks {', '.join(missing)}; a head has {', '.join(NPZ_ARRAYS)}")
+            responses, azimuth, elevation, rate = (file[name] for name in NPZ_ARRAYS)
+    except (OSError, BadZipFile, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{shown_name(path)}: not a readable NPZ file: {error}") from error
+    if responses.ndim != 3 or responses.shape[1] != 2 or azimuth.shape != responses.shape[:1] or rate.size != 1:
+        raise DataError(
+            f"{shown_name(path)}: ir has shape {responses.shape}, azimuth_deg {azimuth.shape}, sample_rate {rate.shape}"
+            "; expected (directions, 2 ears, taps), (directions,) and one number"
+        )
+    return azimuth.astype(np.float64), elevation.astype(np.float64), responses.astype(np.float64), int(rate.item())
+
+
+def _read_sofa(path: Path) -> Table:
+    try:
+        import sofar
+    except ImportError as error:
+        raise MissingExtraError("reading SOFA files", "sofa", str(error)) from error
+    name = shown_name(path)
+    try:
+        sofa = sofar.read_sofa(str(path), verify=False, verbose=False)
+    except Exception as error:  # whatever netCDF finds wrong with a file
+        raise DataError(f"{name}: not a readable SOFA file: {error}") from error
+    responses = np.asarray(getattr(sofa, "Data_IR", np.zeros(0)), dtype=np.float64)
+    if getattr(sofa, "GLOBAL_DataType", None) != "FIR" or responses.ndim != 3 or responses.shape[1] != 2:
+        raise DataError(
+            f"{name}: {getattr(sofa, 'GLOBAL_SOFAConventions', 'unknown conventions')} with responses of shape "
+            f"{responses.shape}; expected impulse responses (directions, 2 ears, taps), as SimpleFreeFieldHRIR has them"
+        )
+    position = np.broadcast_to(np.asarray(sofa.SourcePosition, dtype=np.float64), (len(responses), 3))
+    units = str(sofa.SourcePosition_Units)
+    if sofa.SourcePosition_Type == "spherical":
+        if "degree" not in units:
+            raise DataError(f"{name}: directions in {units!r}; SOFA has degree, degree, metre")
+        azimuth, elevation = position[:, 0], position[:, 1]
+    else:
+        azimuth, elevation = direction_of(position)
+    ears = np.asarray(sofa.ReceiverPosition, dtype=np.float64).reshape(2, -1)
+    # Cartesian receivers have +y to the left; spherical ones an azimuth that is positive there.
+    left_side = ears[:, 1] if sofa.ReceiverPosition_Type == "cartesian" else unit_vector(ears[:, 0], 0.0)[:, 1]
+    responses = responses[:, np.argsort(-left_side, kind="stable")]
+    delay = np.broadcast_to(np.asarray(sofa.Data_Delay, dtype=np.float64), (len(responses), 2))
+    if (delay < 0).any() or (delay > responses.shape[-1]).any():
+        raise DataError(
+            f"{name}: delays from {delay.min():g} to {delay.max():g} samples; expected 0 to {responses.shape[-1]}"
+        )
+    if delay.any():
+        longest = int(np.ceil(delay.max()))
+        padded = np.zeros((*responses.shape[:2], responses.shape[-1] + longest))
+        for row, ear in np.ndindex(*responses.shape[:2]):
+            start = round(float(delay[row, ear]))
+            padded[row, ear, start : start + responses.shape[-1]] = responses[row, ear]
+        responses = padded
+    return azimuth, elevation, responses, round(float(np.asarray(sofa.Data_SamplingRate).ravel()[0]))
+
+
+class HeadStore:
+    """The heads of a job by their records; measured ones are found again by the digest of their files.
+
+    Args:
+        paths: files of measured heads.
+    """
+
+    def __init__(self, paths: tuple[str, ...] = ()):
+        self.paths = tuple(paths)
+        self._files: dict[str, str] | None = None
+        self._loaded: dict[str, HeadModel] = {}
+
+    def record(self, name: str) -> Head:
+        """What a bank writes down of a head: "sphere" (radius drawn room by room), "sphere:0.09" (metres), or a path.
+
+        Raises:
+            ConfigError: a radius that is not a number.
+            DataError: see `load_head`.
+        """
+        if name == SPHERE:
+            return Head(SPHERE)
+        if name.startswith(f"{SPHERE}:"):
+            try:
+                radius = float(name.partition(":")[2])
+            except ValueError as error:
+                raise ConfigError(f"head {name!r}; expected sphere, sphere:RADIUS in metres, or a file") from error
+            return Head(SPHERE, radius_m=SphericalHead(radius).radius_m)
+        load_head(name)  # refused now rather than in the middle of a job
+        return Head(Path(name).stem, sha256=sha256_of_file(name))
+
+    def model(self, head: Head) -> HeadModel:
+        """The head of a record.
+
+        Raises:
+            DataError: a measured head whose file is not among the paths.
+        """
+        if head.sha256 is None:
+            return SphericalHead() if head.radius_m is None else SphericalHead(head.radius_m)
+        if head.sha256 not in self._loaded:
+            if self._files is None:
+                self._files = {sha256_of_file(path): path for path in self.paths}
+            if head.sha256 not in self._files:
+                raise DataError(
+                    f"the head {head.name} ({head.sha256[:12]}) is none of the files given: {list(self.paths)}"
+                )
+            self._loaded[head.sha256] = load_head(self._files[head.sha256])
+        return self._loaded[head.sha256]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_loaded": {}}
