@@ -31,9 +31,35 @@ class Attention(nn.Module):
         if eager:
             weights = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5).softmax(-1)
             x = weights @ value
+        elif _faster_written_out(query):
+            x = _written_out_attention(query, key, value)
         else:
             x = F.scaled_dot_product_attention(query, key, value)
         return self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
+
+
+def _faster_written_out(query: Tensor) -> bool:
+    """Whether queries `(batch, heads, tokens, dim)` are better off without SDPA.
+
+    On a CPU its kernel multiplies bfloat16 no faster than float32, plain matrix products four times as fast. The
+    scores of an item have to stay below 32 MiB: memory beyond that is asked of the system anew each time.
+    """
+    _, heads, tokens, _ = query.shape
+    return (
+        query.device.type == "cpu"
+        and query.dtype == torch.bfloat16
+        and not query.requires_grad
+        and heads * tokens**2 <= 2**24
+    )
+
+
+def _written_out_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of bfloat16 numbers, item by item so that the scores stay in the cache."""
+    # What all keys share moves all scores of a query alike: the softmax does not see it, the rounding of scores does.
+    key = key - key.mean(-2, keepdim=True)
+    query = query * query.shape[-1] ** -0.5
+    items = [(q @ k.transpose(-1, -2)).softmax(-1) @ v for q, k, v in zip(query, key, value, strict=True)]
+    return torch.stack([item.transpose(0, 1) for item in items]).transpose(1, 2)
 
 
 class Mlp(nn.Module):
