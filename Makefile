@@ -44,6 +44,7 @@ check: $(STAMP)  ## Lint and check types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-benchmark: $(STAMP)  ## Print the speed of rendering and of a query beside their limits
+benchmark: $(STAMP)  ## Print the speed of rendering, of a query and of the encoders beside their limits
 	$(BIN)/python benchmarks/rendering.py
 	$(BIN)/python benchmarks/query.py
+	$(BIN)/python benchmarks/encoders.py

@@ -31,10 +31,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bfloat16_change import change, clips, in_bfloat16
+from markdown_table import table
 from published_binaural import PublishedBinaural, filled, front_end_only
 from torch import Tensor, nn
+from transformers.utils import logging
 
-from spatial_audio_lm.layers.event_localization import EventLocalizationOutput
+from spatial_audio_lm.layers.event_localization_config import LOCALIZATION_HEADS
 from spatial_audio_lm.layers.positions import sincos_table_2d
 from spatial_audio_lm.models.checkpoints import packaged, packaged_names
 from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
@@ -45,12 +48,10 @@ from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import Spatia
 from spatial_audio_lm.models.spatial_ast.convert_spatial_ast import spatial_ast_from_published
 from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTForSoundEventLocalization
-from spatial_audio_lm.simulation.sounds import SOUND_KINDS, synthesize
 
 CLIP_S = 10.0
-HEAD_RADIUS_M, SPEED_OF_SOUND = 0.0875, 343.0
+LOGIT_GOAL = 1e-5
 FRONT_END_GOAL, FLOAT32_GOAL, BFLOAT16_GOAL = 2.0, 0.95, 2.5
-HEADS = ("event", "distance", "azimuth", "elevation")
 PACKAGED = ("dspast-tiny",)
 Times = dict[str, tuple[float, float]]
 
@@ -94,26 +95,6 @@ class DSpAST(SpatialAST):
 SYSTEMS: dict[str, type[SpatialAST]] = {"spatial_ast": SpatialAST, "dspast": DSpAST}
 
 
-def clips(number: int, sample_rate: int) -> Tensor:
-    """Procedural sounds from all around a rigid head without reflections, and a little noise at each ear.
-
-    Returns:
-        `(number, 2, time)`; the same for a number at any time.
-    """
-    generator = torch.Generator().manual_seed(0)
-    result = []
-    for index in range(number):
-        sound = synthesize(SOUND_KINDS[index % len(SOUND_KINDS)], index, sample_rate, CLIP_S)
-        to_the_left = 2.0 * float(torch.rand((), generator=generator)) - 1.0  # sine of the azimuth
-        delay = HEAD_RADIUS_M / SPEED_OF_SOUND * (to_the_left + torch.asin(torch.tensor(to_the_left)).item()) / 2
-        spectrum = torch.fft.rfft(sound)
-        turns = torch.arange(len(spectrum)) * (2j * torch.pi / (len(sound) / sample_rate))
-        ears = [spectrum * torch.exp(side * delay * turns) * 2.0 ** (side * to_the_left) for side in (1, -1)]
-        noise = 1e-3 * torch.randn(2, len(sound), generator=generator)
-        result.append(torch.fft.irfft(torch.stack(ears), n=len(sound)) + noise)
-    return torch.stack(result)
-
-
 def random_model(system: type[SpatialAST], published: PublishedBinaural | None, heard: Tensor) -> nn.Module:
     """Our model with random weights of trained size, and norms that fit what was heard; the published one likewise."""
     features = system.extractor()(list(heard), sampling_rate=32_000)["input_features"]
@@ -129,15 +110,6 @@ def random_model(system: type[SpatialAST], published: PublishedBinaural | None, 
     kept = (".scale", ".table", "num_batches_tracked")
     model.load_state_dict(filled(model.state_dict(), 0, kept) | ours)
     return model
-
-
-def in_bfloat16(model: Any) -> Any:
-    """The model as `from_pretrained(folder, dtype=torch.bfloat16)` gives it."""
-    return (
-        type(model)
-        .from_pretrained(None, config=model.config, state_dict=model.state_dict(), dtype=torch.bfloat16)
-        .eval()
-    )
 
 
 def has_fast_bfloat16() -> bool:
@@ -161,15 +133,6 @@ def in_turn(works: Mapping[str, Callable[[], object]], repeats: int) -> Times:
         name: (statistics.median(wall for wall, _ in rows), statistics.median(used for _, used in rows))
         for name, rows in times.items()
     }
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Columns of equal width, as Markdown."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [header, *rows]]
-    lines = ["| " + " | ".join(cells) + " |" for cells in padded]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
 
 
 def machine(dtypes: list[torch.dtype]) -> dict[torch.dtype, float]:
@@ -219,8 +182,8 @@ def speeds(
         front["front end, published"] = lambda: published.front_end(heard)
         whole["whole, float32, published"] = lambda: published.forward(heard)
         logits, theirs = model(**features()), published.forward(heard)
-        difference = max(float((logits[f"{head}_logits"] - theirs[head]).abs().max()) for head in HEADS)
-        spread = min(float(theirs[head].std()) for head in HEADS)
+        difference = max(float((logits[f"{head}_logits"] - theirs[head]).abs().max()) for head in LOCALIZATION_HEADS)
+        spread = min(float(theirs[head].std()) for head in LOCALIZATION_HEADS)
         print(
             f"{system.title}, logits beside the published ones: off by {difference:.1e} at most (spread {spread:.2f})"
         )
@@ -261,69 +224,17 @@ def speeds(
     print(table(header, rows) + "\n")
 
 
-def outputs_of(model: Any, features: Tensor) -> EventLocalizationOutput:
-    """Logits of all clips, a few at a time."""
-    parts = [model(part) for part in features.split(4)]
-    names = [f"{head}_logits" for head in HEADS]
-    return EventLocalizationOutput(**{name: torch.cat([part[name] for part in parts]).float() for name in names})
-
-
-def answers_of(model: Any, outputs: EventLocalizationOutput) -> dict[str, Tensor]:
-    """Distance and direction of every clip."""
-    bins = model.config.bins
-    return {
-        "distance_m": bins.distance_m(outputs.distance_logits.argmax(-1)),
-        "azimuth_deg": bins.azimuth_deg(outputs.azimuth_logits.argmax(-1)),
-        "elevation_deg": bins.elevation_deg(outputs.elevation_logits.argmax(-1)),
-    }
-
-
-def change(title: str, model: Any, features: Tensor, trained: bool) -> None:
-    """Prints the fourth table of one model: what each way of computing in bfloat16 changes."""
-
-    def autocast(part: Tensor) -> EventLocalizationOutput:
-        with torch.autocast("cpu", torch.bfloat16):
-            return model(part)
-
-    before = outputs_of(model, features)
-    rows = []
-    for name, other in (("bfloat16", in_bfloat16(model)), ("bfloat16 autocast", autocast)):
-        after = outputs_of(other, features)
-        logits = [
-            float((after[f"{h}_logits"] - before[f"{h}_logits"]).std() / before[f"{h}_logits"].std()) for h in HEADS
-        ]
-        row = [name, " / ".join(f"{100 * value:.2f}" for value in logits)]
-        if trained:
-            moved = (after.event_logits.sigmoid() - before.event_logits.sigmoid()).abs()
-            other_top = (after.event_logits.argmax(-1) != before.event_logits.argmax(-1)).float().mean()
-            row += [f"{float(moved.max()):.4f} / {float(moved.mean()):.5f}", f"{100 * float(other_top):.1f}"]
-            first, second = answers_of(model, before), answers_of(model, after)
-            for key, value in first.items():
-                step = second[key] - value
-                if key == "azimuth_deg":
-                    step = (step + 180.0) % 360.0 - 180.0
-                row.append(f"{float(step.abs().mean()):.2f}")
-        rows.append(row)
-    header = [f"{title}, {len(features)} clips: change by", "% of the logits' spread: " + " / ".join(HEADS)]
-    if trained:
-        header += ["event probability: largest / mean", "% with another top event"]
-        header += ["distance m", "azimuth °", "elevation °"]
-    print(table(header, rows) + "\n")
-
-
-def changes(model: Any, system: type[SpatialAST], number: int) -> None:
-    """Prints what bfloat16 changes in a packaged model, and in the full-size one."""
+def change_of_packaged(number: int) -> None:
+    """Prints what bfloat16 changes in the trained models of this package."""
     for name in PACKAGED:
         if name not in packaged_names():
             print(f"({name} is not packaged: no answers of a trained model)\n")
             continue
         extractor = DSpASTFeatureExtractor.from_pretrained(packaged(name))
-        trained = DSpASTForSoundEventLocalization.from_pretrained(packaged(name)).eval()
-        heard = clips(number, extractor.sampling_rate)
-        change(name, trained, extractor(list(heard), sampling_rate=extractor.sampling_rate)["input_features"], True)
-    few = clips(min(number, 8), 32_000)
-    features = system.extractor()(list(few), sampling_rate=32_000)["input_features"]
-    change(f"{system.title}, full size, random weights", model, features, trained=False)
+        model = DSpASTForSoundEventLocalization.from_pretrained(packaged(name)).eval()
+        rate = extractor.sampling_rate
+        heard = clips(number, rate, min(CLIP_S, extractor.chunk_samples / rate))
+        print(change(name, model, extractor(list(heard), sampling_rate=rate)["input_features"], True) + "\n")
 
 
 def references(folders: list[Path]) -> dict[str, Path]:
@@ -347,6 +258,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=32, help="for the change by bfloat16; 0 leaves it out")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    logging.disable_progress_bar()
     checkouts = references(options.reference)
     dtypes = [torch.float32, torch.bfloat16] if has_fast_bfloat16() else [torch.float32]
     with torch.inference_mode():
@@ -360,7 +272,11 @@ def main() -> None:
             model = random_model(system, published, clips(4, 32_000))
             speeds(system, model, published, limits, options.repeats)
             if options.clips and len(dtypes) > 1:
-                changes(model, system, options.clips)
+                heard = clips(min(options.clips, 8), 32_000)
+                features = system.extractor()(list(heard), sampling_rate=32_000)["input_features"]
+                print(change(f"{system.title}, full size, random weights", model, features, False) + "\n")
+        if options.clips and len(dtypes) > 1:
+            change_of_packaged(options.clips)
 
 
 if __name__ == "__main__":

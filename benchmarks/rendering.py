@@ -25,6 +25,7 @@ for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from markdown_table import table  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy.fft import irfft, next_fast_len, rfft  # noqa: E402
 
@@ -72,15 +73,6 @@ def median_seconds(work: Callable[[int], object], repeats: int) -> float:
         work(index)
         times.append(time.perf_counter() - start)
     return statistics.median(times)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width, as Markdown."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [header, *rows]]
-    lines = ["| " + " | ".join(cells) + " |" for cells in padded]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
 
 
 def example_scene(bank: RirBank, place: int, clips: Sequence[Clip], num_sources: int, noise: bool) -> SceneRecord:
