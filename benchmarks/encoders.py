@@ -143,8 +143,10 @@ def machine(dtypes: list[torch.dtype]) -> dict[torch.dtype, float]:
         wall, used = in_turn({"": lambda left=left, right=right: left @ right}, 15)[""]
         limits[dtype] = 2e-9 * size**3 / used
         rows.append([str(dtype).removeprefix("torch."), f"{2e-9 * size**3 / wall:.0f} ({limits[dtype]:.0f})"])
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads of {os.cpu_count()}, load average {load:.1f}\n")
+    load, threads, cores = os.getloadavg()[0], torch.get_num_threads(), os.cpu_count() or 1
+    print(f"{platform.machine()}, {threads} thread(s) on {cores} cores, load average {load:.1f}\n")
+    if threads > 1 and load + threads > cores + 0.5:
+        print("Other work is running: threads wait for each other, and times of more than one mean little.\n")
     print(table([f"{size}³ matrix product", "GFLOP/s"], rows) + "\n")
     return limits
 
@@ -185,7 +187,8 @@ def speeds(
         difference = max(float((logits[f"{head}_logits"] - theirs[head]).abs().max()) for head in LOCALIZATION_HEADS)
         spread = min(float(theirs[head].std()) for head in LOCALIZATION_HEADS)
         print(
-            f"{system.title}, logits beside the published ones: off by {difference:.1e} at most (spread {spread:.2f})"
+            f"{system.title}, logits: {difference:.1e} from the published ones at most (their spread is {spread:.2f}): "
+            f"≤ {LOGIT_GOAL:g} {'✓' if difference <= LOGIT_GOAL else '✗'}\n"
         )
     if system.branches:
         whole["one branch, float32"] = lambda: model(**features(), **branch)
