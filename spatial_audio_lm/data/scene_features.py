@@ -1,9 +1,9 @@
-"""Many scenes as network inputs on disk: rendered once, trained on many times.
+"""Many scenes as network inputs, or as sound, on disk: rendered once, trained on many times.
 
 Rendering and the STFT cost a CPU about as much as training on the result once, so a small model that sees each scene
 several times is better fed from a cache; rotation, mirroring and masking happen later, on the features
-(`feature_augmentation.py`). Shard k is a pure function of (plan, k): the job may be killed and started again, over any
-number of processes, and ends with the same bytes.
+(`feature_augmentation.py`), or on the sound (`binaural_scenes.py`). Shard k is a pure function of (plan, k): the job
+may be killed and started again, over any number of processes, and ends with the same bytes.
 """
 
 import hashlib
@@ -32,16 +32,25 @@ from spatial_audio_lm.simulation.scenes import render_scene
 
 LABELS = ("azimuth_deg", "elevation_deg", "distance_m", "floor_area_m2", "t30_s")
 CLASS_INDEX = {sound.id: index for index, sound in enumerate(SOUND_CLASSES)}
-FEATURES = ("input_features", "spatial_features")
-FEATURES_VERSION = 1  # to be raised when rendering or the features change: caches of before are refused then
+FEATURES_VERSION = 2  # to be raised when rendering or the features change: caches of before are refused then
 
 
 class Extractor(Protocol):
-    """What makes features of waveforms: the feature extractor of any system that hears first-order ambisonics."""
+    """What makes features of waveforms: the feature extractor of a system, or `AsSound`."""
 
     def extract(self, waveform: Tensor) -> dict[str, Tensor]: ...
 
     def to_dict(self) -> dict[str, Any]: ...
+
+
+class AsSound:
+    """Keeps the sound itself: for trainings that mix scenes, and make features of the mixture."""
+
+    def extract(self, waveform: Tensor) -> dict[str, Tensor]:
+        return {"waveform": waveform}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"keeps": "waveform"}
 
 
 @dataclass(frozen=True)
@@ -111,26 +120,28 @@ def scene_batch(plan: FeaturePlan, numbers: Sequence[int]) -> dict[str, Tensor]:
 
     Returns:
         The extractor's features, `labels` `(batch, 5)` in the order of `LABELS`, `sound_class` `(batch,)` (index into
-        the vocabulary) and `is_spatial` `(batch,)`.
+        the vocabulary), `rir_index` `(batch,)` (into the bank) and `is_spatial` `(batch,)`.
     """
     bank, store, _ = _ingredients(plan.bank_folder, plan.clip_folder, plan.clips)
     features: dict[str, list[Tensor]] = {}
-    labels, classes, spatial = [], [], []
+    labels, classes, places, spatial = [], [], [], []
     for index in numbers:
         record, is_mono = plan.record(index)
         waveform = render_scene(record, bank, store).waveform[None]
         if is_mono:
-            waveform = waveform[:, :1].expand(1, 4, -1)
+            waveform = waveform[:, :1].expand_as(waveform)
         for name, value in plan.extractor.extract(waveform).items():
             features.setdefault(name, []).append(value[0])
         source = record.sources[0]
         values = {**asdict(source), "floor_area_m2": record.room.floor_area_m2, "t30_s": record.room.t30_s}
         labels.append([values[name] for name in LABELS])
         classes.append(CLASS_INDEX[source.sound_class])
+        places.append(source.rir_index)
         spatial.append(not is_mono)
     return {name: torch.stack(rows) for name, rows in features.items()} | {
         "labels": torch.tensor(labels, dtype=torch.float32),
         "sound_class": torch.tensor(classes),
+        "rir_index": torch.tensor(places),
         "is_spatial": torch.tensor(spatial),
     }
 
@@ -142,7 +153,8 @@ def process_feature_shard(shard: int, plan: FeaturePlan, folder: Path) -> bool:
         return False
     first = shard * plan.scenes_per_shard
     batch = scene_batch(plan, range(first, min(first + plan.scenes_per_shard, plan.num_scenes)))
-    tensors = {name: value.half() if name in FEATURES else value for name, value in batch.items()}
+    # Labels keep their precision; of features, and of sound with its peak at a half, 11 bits are enough.
+    tensors = {name: value.half() if value.ndim > 2 else value for name, value in batch.items()}
     write_whole(path, lambda temporary: save_file(tensors, temporary))
     return True
 
@@ -183,12 +195,13 @@ class SceneFeatures:
 
     Args:
         folder: made by `begin_features` and `process_feature_shard`.
+        in_memory: read all of it now, where it fits: batches of large items from a disk wait for it.
 
     Raises:
         DataError: a shard is missing.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, in_memory: bool = False):
         self.folder = Path(folder)
         plan = read_json(self.folder / "plan.json", error=DataError)
         self.num_scenes: int = plan["num_scenes"]
@@ -196,25 +209,48 @@ class SceneFeatures:
         if missing := [path.name for path in self._paths if not path.exists()]:
             raise DataError(f"{self.folder} is not finished ({missing[0]} is missing): run its job again")
         self._per_shard = 0
+        self._names: list[str] = []
         self._open: list[Any] = []
+        self._in_memory = in_memory
+        self._memory: dict[str, Tensor] = {}
 
     def __len__(self) -> int:
         return self.num_scenes
 
     def __getitem__(self, indices: list[int]) -> dict[str, Tensor]:
         """Scenes as one batch, as `scene_batch` gives it (features were rounded to float16 on the way)."""
-        if not self._open:
-            self._open = [safe_open(path, framework="pt") for path in self._paths]
-            self._per_shard = self._open[0].get_slice("labels").get_shape()[0]
-        rows: dict[str, list[Tensor]] = {name: [] for name in (*FEATURES, "labels", "sound_class", "is_spatial")}
+        self._begin_reading()
+        if self._in_memory:
+            return _without_half({name: values[indices] for name, values in self._memory.items()})
+        rows: dict[str, list[Tensor]] = {name: [] for name in self._names}
         for index in indices:
             shard, row = divmod(index, self._per_shard)
             for name, values in rows.items():
                 values.append(self._open[shard].get_slice(name)[row : row + 1])
-        batch = {name: torch.cat(values) for name, values in rows.items()}
-        for name in FEATURES:
-            batch[name] = batch[name].float()
-        return batch
+        return _without_half({name: torch.cat(values) for name, values in rows.items()})
+
+    def column(self, name: str) -> Tensor:
+        """One label of all scenes, `(scenes,)` or `(scenes, 5)`."""
+        self._begin_reading()
+        return torch.cat([shard.get_tensor(name) for shard in self._open])
+
+    def _begin_reading(self) -> None:
+        if not self._open:
+            self._open = [safe_open(path, framework="pt") for path in self._paths]
+            self._per_shard = self._open[0].get_slice("labels").get_shape()[0]
+            self._names = sorted(self._open[0].keys())
+            if self._in_memory:
+                for name in self._names:
+                    shape = self._open[0].get_slice(name).get_shape()[1:]
+                    first = self._open[0].get_tensor(name)
+                    whole = self._memory[name] = torch.empty(self.num_scenes, *shape, dtype=first.dtype)
+                    for number, shard in enumerate(self._open):  # one at a time: all twice might not fit
+                        part = shard.get_tensor(name)
+                        whole[number * self._per_shard :][: len(part)] = part
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": []}
+        return {**self.__dict__, "_open": [], "_memory": {}}
+
+
+def _without_half(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.float() if value.dtype == torch.float16 else value for name, value in batch.items()}

@@ -15,7 +15,7 @@ from spatial_audio_lm.signal.intensity_direction import no_direction_reason
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.signal.stft import stft
 
-SHORT_AUDIO = ("stretch", "pad")
+SHORT_AUDIO = ("stretch", "pad", "repeat")
 LONG_AUDIO = ("refuse", "first", "chunks")
 
 
@@ -24,7 +24,8 @@ class BinauralFeatureExtractor(SequenceFeatureExtractor):
 
     The maps of a clip with fewer frames are stretched to `num_frames`, as the published models do: ten seconds at the
     default rate (1001 frames) always are, a clip of two seconds fivefold. `short_audio="pad"` first fills the clip
-    with silence to its full length, as the published *data* do. Up to `spare_frames` frames more are cut off (less
+    with silence to its full length, as the published *data* do; `short_audio="repeat"` with itself, which has neither
+    another tempo nor silence that no phase can be taken of. Up to `spare_frames` frames more are cut off (less
     than one patch, of which the published models make no token either); a longer clip is refused unless the call says
     what to do with it.
 
@@ -38,7 +39,7 @@ class BinauralFeatureExtractor(SequenceFeatureExtractor):
         frequency_min, frequency_max: outer mel edges in Hz.
         num_frames: frames that the model takes.
         spare_frames: how many frames more a clip may have.
-        short_audio: "stretch" or "pad".
+        short_audio: "stretch", "pad" or "repeat".
     """
 
     model_input_names = ["input_features", "is_spatial"]  # noqa: RUF012
@@ -170,6 +171,8 @@ class BinauralFeatureExtractor(SequenceFeatureExtractor):
         if time <= self.max_samples:
             if self.short_audio == "pad" and time < length:
                 waveform = F.pad(waveform, (0, length - time))
+            elif self.short_audio == "repeat" and time < length:
+                waveform = waveform.repeat(1, -(-length // time))[:, :length]
             return [(0, SpatialAudio(waveform, recording.sample_rate, recording.format))]
         if long_audio == "refuse":
             longest_s = self.max_samples / self.sampling_rate

@@ -11,6 +11,7 @@ from transformers.utils import ModelOutput
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError, DataError
 from spatial_audio_lm.layers.event_localization_config import LOCALIZATION_HEADS, EventLocalizationConfig
+from spatial_audio_lm.layers.masking import drop_rows, mask_spans
 
 LABELS = ("events", "distance_m", "azimuth_deg", "elevation_deg")
 # Half-width of the sector whose probability is the confidence of a direction: the 20 degrees of the papers' error rate.
@@ -91,6 +92,20 @@ def require_feature_maps(input_features: Tensor, config: EventLocalizationConfig
             f"mels) = (batch, {', '.join(map(str, expected))}) with the maps {config.features}: use its own feature "
             "extractor"
         )
+
+
+def hide_spans(fused: Tensor, config: EventLocalizationConfig, training: bool) -> Tensor:
+    """Fused maps `(batch, maps, frames, bands)`; in training, with the spans hidden that the configuration names."""
+    if not training or not (config.mask_frames or config.mask_mels):
+        return fused
+    return mask_spans(fused, config.mask_frames, config.mask_mels)
+
+
+def hide_rows(tokens: Tensor, config: EventLocalizationConfig, training: bool) -> Tensor:
+    """Tokens of patches; in training, without the rows that the configuration leaves out."""
+    if not training or not (config.drop_time_patches or config.drop_mel_patches):
+        return tokens
+    return drop_rows(tokens, config.grid, config.drop_time_patches, config.drop_mel_patches)
 
 
 class EventLocalizationMixin:

@@ -28,6 +28,14 @@ class EventLocalizationConfig(PretrainedConfig):
         num_frames, num_mel_bins: size of the feature maps.
         patch_size: side of a patch.
         num_cls_tokens: tokens before those of the patches; SpatialAST reads one each for distance, direction, event.
+        fusion_channels: maps that the feature maps become before they are cut into patches. The published models have
+            one, through which everything must pass; a small model of one's own learns faster with several.
+        normalize_all_maps: bring every map to mean 0 and deviation 1. The published models do so for log-mels and
+            levels only, and hear phases 20 to 30 times more softly.
+        mask_frames, mask_mels: in training, one span of up to so many frames and one of up to so many bands of the
+            fused maps is set to 0 for each item (published: 192 and 48, one span for a whole batch).
+        drop_time_patches, drop_mel_patches: in training, this share of the patches' rows in time and in frequency is
+            left out for each item (published: 0.25 and 0.25).
         distance_bin_m, num_distance_bins, num_azimuth_bins, num_elevation_bins, angle_convention: see
             `LocalizationBins`.
         loss_weights: weights of the losses "event", "distance", "azimuth", "elevation".
@@ -47,6 +55,12 @@ class EventLocalizationConfig(PretrainedConfig):
         num_mel_bins: int = 128,
         patch_size: int = 16,
         num_cls_tokens: int = 3,
+        fusion_channels: int = 1,
+        normalize_all_maps: bool = False,
+        mask_frames: int = 0,
+        mask_mels: int = 0,
+        drop_time_patches: float = 0.0,
+        drop_mel_patches: float = 0.0,
         distance_bin_m: float = 0.5,
         num_distance_bins: int = 21,
         num_azimuth_bins: int = 360,
@@ -66,6 +80,12 @@ class EventLocalizationConfig(PretrainedConfig):
         self.num_mel_bins = num_mel_bins
         self.patch_size = patch_size
         self.num_cls_tokens = num_cls_tokens
+        self.fusion_channels = fusion_channels
+        self.normalize_all_maps = normalize_all_maps
+        self.mask_frames = mask_frames
+        self.mask_mels = mask_mels
+        self.drop_time_patches = drop_time_patches
+        self.drop_mel_patches = drop_mel_patches
         self.distance_bin_m = distance_bin_m
         self.num_distance_bins = num_distance_bins
         self.num_azimuth_bins = num_azimuth_bins
@@ -75,6 +95,11 @@ class EventLocalizationConfig(PretrainedConfig):
         if unknown:
             raise ConfigError(f"loss_weights names {sorted(unknown)}; the losses are {list(LOCALIZATION_HEADS)}")
         self.loss_weights = dict.fromkeys(LOCALIZATION_HEADS, 1.0) | (loss_weights or {})
+        if not (0 <= drop_time_patches < 1 and 0 <= drop_mel_patches < 1 and min(mask_frames, mask_mels) >= 0):
+            raise ConfigError(
+                f"drop_time_patches {drop_time_patches}, drop_mel_patches {drop_mel_patches}, mask_frames {mask_frames}"
+                f", mask_mels {mask_mels}: shares are in [0, 1), spans 0 or more"
+            )
         count_interaural_maps(self.features)
         if self.features[0] != "log_mel":
             raise ConfigError(f"features is {self.features}; 'log_mel' comes first: its maps have a norm of their own")

@@ -79,21 +79,22 @@ class FeatureAttention(nn.Module):
 
 
 class FeatureFusion(nn.Module):
-    """Feature maps to one map of the same size.
+    """Feature maps to fewer maps of the same size.
 
     Args:
         num_maps: maps of the input.
         attention: weigh the maps by `FeatureAttention` first.
+        num_fused: maps of the output; published: 1.
     """
 
-    def __init__(self, num_maps: int, attention: bool = False):
+    def __init__(self, num_maps: int, attention: bool = False, num_fused: int = 1):
         super().__init__()
         self.attention = FeatureAttention(num_maps) if attention else None
-        self.conv = nn.Conv2d(num_maps, 1, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(1)
+        self.conv = nn.Conv2d(num_maps, num_fused, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(num_fused)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features `(batch, maps, frames, bands)` to `(batch, 1, frames, bands)` and the weights `(batch, maps)`."""
+        """Features `(batch, maps, frames, bands)` to `(batch, fused, frames, bands)`, and weights `(batch, maps)`."""
         with torch.autocast(features.device.type, enabled=False):
             features, weights = features.float(), None
             if self.attention is not None:

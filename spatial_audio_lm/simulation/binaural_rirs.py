@@ -106,11 +106,12 @@ def diffuse_at_the_ears(noise: NDArray[np.float64], head: HeadModel, sample_rate
     target, known = rfftfreq(padded), rfftfreq(n_fft)
     # Cholesky's factor of [[left, cross], [conj(cross), right]], frequency by frequency.
     first = np.sqrt(np.maximum(left, 1e-12))
-    shared: ComplexArray = np.conj(cross) / first
+    shared = np.conj(cross) / first
     own = np.sqrt(np.maximum(right - np.abs(shared) ** 2, 0.0))
     to_left, to_right = np.interp(target, known, first), np.interp(target, known, own)
     a, b = rfft(noise, padded, axis=-1)
-    return irfft(np.stack([to_left * a, _interpolated(target, known, shared) * a + to_right * b]), padded)[:, :length]
+    right_ear = _interpolated(target, known, np.asarray(shared, dtype=np.complex128)) * a + to_right * b
+    return irfft(np.stack([to_left * a, right_ear]), padded, axis=-1)[:, :length]
 
 
 def _interpolated(target: NDArray[np.float64], known: NDArray[np.float64], values: ComplexArray) -> ComplexArray:

@@ -30,6 +30,8 @@ from spatial_audio_lm.layers.event_localization import (
     EventLocalizationMixin,
     EventLocalizationOutput,
     LocalizationHead,
+    hide_rows,
+    hide_spans,
     require_feature_maps,
 )
 from spatial_audio_lm.layers.feature_fusion import FeatureFusion, float32_batch_norm, init_fusion
@@ -58,7 +60,7 @@ class DSpASTBranch(nn.Module):
 
     def __init__(self, config: DSpASTConfig):
         super().__init__()
-        self.fusion = FeatureFusion(config.num_feature_maps, attention=True)
+        self.fusion = FeatureFusion(config.num_feature_maps, attention=True, num_fused=config.fusion_channels)
         self.cls_tokens = nn.Parameter(torch.empty(1, config.num_cls_tokens, config.hidden_size).normal_(std=0.02))
         self.projection = nn.Linear(config.hidden_size, config.branch_dim)
 
@@ -117,10 +119,12 @@ class DSpASTModel(DSpASTPreTrainedModel):
 
     def __init__(self, config: DSpASTConfig):
         super().__init__(config)
-        self.log_mel_norm = nn.BatchNorm2d(2, affine=False)
-        self.level_norm = nn.BatchNorm2d(1, affine=False) if self._level_at is not None else None
+        self.map_norm = nn.BatchNorm2d(config.num_feature_maps, affine=False) if config.normalize_all_maps else None
+        self.log_mel_norm = None if config.normalize_all_maps else nn.BatchNorm2d(2, affine=False)
+        has_level = self._level_at is not None and not config.normalize_all_maps
+        self.level_norm = nn.BatchNorm2d(1, affine=False) if has_level else None
         self.branches = nn.ModuleDict({name: DSpASTBranch(config) for name in BRANCHES})
-        self.patch_embedding = PatchEmbedding(config.hidden_size, config.patch_size)
+        self.patch_embedding = PatchEmbedding(config.hidden_size, config.patch_size, config.fusion_channels)
         self.positions = PositionTable(*config.grid, config.hidden_size)
         self.blocks = transformer_blocks(
             config.num_hidden_layers,
@@ -146,7 +150,10 @@ class DSpASTModel(DSpASTPreTrainedModel):
         return None
 
     def normalized(self, input_features: Tensor) -> Tensor:
-        """Feature maps with the log-mels and the level ratio normalised, `(batch, maps, frames, mels)`, float32."""
+        """Feature maps normalised as the configuration says, `(batch, maps, frames, mels)`, float32."""
+        if self.map_norm is not None:
+            return float32_batch_norm(self.map_norm, input_features)
+        assert self.log_mel_norm is not None
         maps = list(input_features.float().split(1, dim=1))
         maps[:2] = float32_batch_norm(self.log_mel_norm, input_features[:, :2]).split(1, dim=1)
         if self.level_norm is not None and self._level_at is not None:
@@ -176,7 +183,8 @@ class DSpASTModel(DSpASTPreTrainedModel):
         own = [cast(DSpASTBranch, self.branches[name]) for name in require_branches(branches)]
         features = self.normalized(input_features)
         fused, weights = zip(*(branch.fusion(features) for branch in own), strict=True)
-        tokens = self.positions(self.patch_embedding(torch.cat(fused)))
+        tokens = self.positions(self.patch_embedding(hide_spans(torch.cat(fused), self.config, self.training)))
+        tokens = hide_rows(tokens, self.config, self.training)
         batch = len(input_features)
         cls_tokens = [branch.cls_tokens.expand(batch, -1, -1) for branch in own]
         tokens = torch.cat([torch.cat(cls_tokens).to(tokens.dtype), tokens], dim=1)

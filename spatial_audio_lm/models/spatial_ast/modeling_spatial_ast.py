@@ -22,6 +22,8 @@ from spatial_audio_lm.layers.event_localization import (
     EventLocalizationMixin,
     EventLocalizationOutput,
     LocalizationHead,
+    hide_rows,
+    hide_spans,
     require_feature_maps,
 )
 from spatial_audio_lm.layers.feature_fusion import FeatureFusion, float32_batch_norm, init_fusion
@@ -60,9 +62,10 @@ class SpatialASTModel(SpatialASTPreTrainedModel):
 
     def __init__(self, config: SpatialASTConfig):
         super().__init__(config)
-        self.log_mel_norm = nn.BatchNorm2d(2, affine=False)
-        self.fusion = FeatureFusion(config.num_feature_maps)
-        self.patch_embedding = PatchEmbedding(config.hidden_size, config.patch_size)
+        self.map_norm = nn.BatchNorm2d(config.num_feature_maps, affine=False) if config.normalize_all_maps else None
+        self.log_mel_norm = None if config.normalize_all_maps else nn.BatchNorm2d(2, affine=False)
+        self.fusion = FeatureFusion(config.num_feature_maps, num_fused=config.fusion_channels)
+        self.patch_embedding = PatchEmbedding(config.hidden_size, config.patch_size, config.fusion_channels)
         self.positions = PositionTable(*config.grid, config.hidden_size)
         self.cls_tokens = nn.Parameter(torch.empty(1, config.num_cls_tokens, config.hidden_size).normal_(std=0.02))
         self.blocks = transformer_blocks(
@@ -77,6 +80,14 @@ class SpatialASTModel(SpatialASTPreTrainedModel):
 
     def get_input_embeddings(self) -> nn.Module:
         return self.patch_embedding
+
+    def normalized(self, input_features: Tensor) -> Tensor:
+        """Feature maps normalised as the configuration says, `(batch, maps, frames, mels)`, float32."""
+        if self.map_norm is not None:
+            return float32_batch_norm(self.map_norm, input_features)
+        assert self.log_mel_norm is not None
+        log_mel = float32_batch_norm(self.log_mel_norm, input_features[:, :2])
+        return torch.cat([log_mel, input_features[:, 2:].float()], dim=1)
 
     def forward(
         self, input_features: Tensor, is_spatial: Tensor | None = None, output_hidden_states: bool = False
@@ -96,9 +107,9 @@ class SpatialASTModel(SpatialASTPreTrainedModel):
             AudioValueError: features of another shape.
         """
         require_feature_maps(input_features, self.config)
-        log_mel = float32_batch_norm(self.log_mel_norm, input_features[:, :2])
-        features = torch.cat([log_mel, input_features[:, 2:].float()], dim=1)
-        tokens = self.positions(self.patch_embedding(self.fusion(features)[0]))
+        fused = self.fusion(self.normalized(input_features))[0]
+        tokens = self.positions(self.patch_embedding(hide_spans(fused, self.config, self.training)))
+        tokens = hide_rows(tokens, self.config, self.training)
         cls_tokens = self.cls_tokens.to(tokens.dtype).expand(len(tokens), -1, -1)
         tokens = torch.cat([cls_tokens, tokens], dim=1)
         eager = self.config._attn_implementation == "eager"

@@ -1,0 +1,350 @@
+"""Train DSpAST, or SpatialAST by config: which sounds, from where, how far, from two ears.
+
+Wilkinghoff and Tan, "DSpAST" (2025), sections 3 and 4; Zheng et al., "BAT" (2024), section 4. The published training
+has three stages, each a config that begins with the last one's result:
+
+    accelerate launch recipes/dspast_train.py --config recipes/configs/dspast_train/tiny.yaml
+    accelerate launch recipes/dspast_train.py --config recipes/configs/dspast_train/dspast_tiny.yaml \
+        --scenes.clip_folder DIR        (ESC-10 in the layout of data_cards/esc10.md)
+    accelerate launch recipes/dspast_train.py --config recipes/configs/dspast_train/base_stage1.yaml \
+        --spatial_sound.root DIR        (a copy of SpatialSound)
+
+The data's way, from simulated scenes: scene k (a function of the seed and k) is rendered once, binaural, into a cache
+of sound; each time it is seen, another source of the same room may be added and the mixture is changed
+(data/binaural_scenes.py). From SpatialSound: clip and response are drawn and convolved anew (data/spatial_sound.py).
+Features are made of the batch, on the model's device; spans and patches are hidden in the model.
+
+After it, recipes/evaluate_dspast.py measures. The output folder's `final` loads with `from_pretrained`.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from spatial_audio_lm.data.binaural_scenes import BinauralAugmentation, BinauralScenes
+from spatial_audio_lm.data.clip_folders import folder_clips, procedural_clips
+from spatial_audio_lm.data.scene_features import (
+    CLASS_INDEX,
+    AsSound,
+    FeaturePlan,
+    SceneFeatures,
+    begin_features,
+    process_feature_shard,
+)
+from spatial_audio_lm.data.spatial_sound import SpatialSoundDataset, SpatialSoundSettings
+from spatial_audio_lm.errors import ConfigError
+from spatial_audio_lm.features.binaural_extractor import BinauralFeatureExtractor
+from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
+from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatureExtractor
+from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
+from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
+from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
+from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTForSoundEventLocalization
+from spatial_audio_lm.simulation.head_files import SPHERE, HeadStore
+from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
+from spatial_audio_lm.simulation.scene_sampling import SceneSettings
+from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
+from spatial_audio_lm.simulation.worker_processes import start_worker
+from spatial_audio_lm.training.config import load_config
+from spatial_audio_lm.training.data_order import (
+    Augmented,
+    EpochSampler,
+    ItemKey,
+    WeightedEpochSampler,
+    epoch_loader,
+    item_generator,
+)
+from spatial_audio_lm.training.ema import ExponentialMovingAverage
+from spatial_audio_lm.training.loop import train
+from spatial_audio_lm.training.loop_config import LoopConfig
+from spatial_audio_lm.training.parameter_groups import layerwise_groups
+from spatial_audio_lm.training.random_state import seed_everything
+from spatial_audio_lm.training.schedules import warmup_cosine
+from spatial_audio_lm.training.tracking import build_accelerator
+from spatial_audio_lm.training.training_state import Progress
+
+ARCHITECTURES: dict[str, tuple[type, type, type]] = {
+    "dspast": (DSpASTConfig, DSpASTForSoundEventLocalization, DSpASTFeatureExtractor),
+    "spatial_ast": (SpatialASTConfig, SpatialASTForSoundEventLocalization, SpatialASTFeatureExtractor),
+}
+
+
+@dataclass
+class Scenes:
+    """Simulated scenes of one source each."""
+
+    bank: str | None = None  # folder of a binaural bank; null: a small one with spherical heads is made in output_dir
+    clip_folder: str | None = None  # dry clips with metadata.csv; null: procedural sounds alone
+    folds: list[str] | None = None  # of the clips to take, by the column "fold"; null: all
+    licences: list[str] | None = None  # of the clips to take; null: all
+    procedural_seeds: int = 100  # synthesised clips a kind: seeds 0 to n - 1
+    procedural_share: float = 0.3  # of the scenes, when there is a clip folder too
+    settings: SceneSettings = field(default_factory=SceneSettings)
+    num_scenes: int = 24_000
+    mono_rate: float = 0.03  # of scenes in which both ears hear the same: no direction
+    cache: str | None = None  # folder for the rendered sound; null: in output_dir
+    in_memory: bool = True  # hold the whole cache in memory, 256 kB a scene of 4 s at 16 kHz
+    num_processes: int = 2  # that fill the cache
+    augmentation: BinauralAugmentation = field(default_factory=BinauralAugmentation)
+
+
+@dataclass
+class Optim:
+    lr: float = 1e-3  # of the heads; lower layers have layer_decay times less each
+    layer_decay: float = 1.0
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    ema_decay: float = 0.998  # 0: no average
+
+
+@dataclass
+class Config:
+    architecture: str = "dspast"  # or spatial_ast
+    model: dict[str, Any] = field(default_factory=dict)  # settings of the configuration that differ from the published
+    features: dict[str, Any] = field(default_factory=dict)  # settings of the feature extractor that differ
+    init_from: str | None = None  # folder of the stage before, or of a converted Audio-MAE
+    batch_size: int = 64  # a process
+    scenes: Scenes = field(default_factory=Scenes)
+    spatial_sound: SpatialSoundSettings | None = None  # train on a copy of SpatialSound instead of simulated scenes
+    samples_per_epoch: int | None = None  # of SpatialSound, drawn by weights_file's weights; null: every clip once
+    num_workers: int = 0  # that load batches beside the training
+    optim: Optim = field(default_factory=Optim)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    num_threads: int | None = None  # torch's threads; null leaves them
+
+
+def check(config: Config) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        ConfigError: which ones.
+    """
+    if config.architecture not in ARCHITECTURES:
+        raise ConfigError(f"architecture is {config.architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
+    if config.spatial_sound is None:
+        if config.samples_per_epoch is not None:
+            raise ConfigError("samples_per_epoch is of SpatialSound, whose clips have weights: leave it null")
+        scenes = config.scenes
+        if scenes.procedural_seeds > FIRST_UNSEEN_SEED:
+            raise ConfigError(
+                f"procedural_seeds is {scenes.procedural_seeds}: from {FIRST_UNSEEN_SEED} on they are tests'"
+            )
+        if scenes.clip_folder is None and scenes.procedural_share == 0:
+            raise ConfigError("procedural_share is 0 and there is no clip_folder: there is no sound to place; give one")
+    elif config.samples_per_epoch is not None and config.spatial_sound.weights_file is None:
+        raise ConfigError("samples_per_epoch draws clips by their weights: give spatial_sound.weights_file")
+
+
+def build_model(config: Config, labels: Sequence[str]) -> tuple[Any, BinauralFeatureExtractor]:
+    """Model and feature extractor, new or from the stage before.
+
+    Raises:
+        ConfigError: the stage before names other events.
+    """
+    make_config, make_model, make_extractor = ARCHITECTURES[config.architecture]
+    if config.init_from is not None:
+        if config.features:
+            raise ConfigError("init_from brings its feature extractor: leave features empty")
+        model = make_model.from_pretrained(config.init_from, **config.model)
+        found = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        if found != list(labels):
+            different = next((pair for pair in zip(found, labels, strict=False) if pair[0] != pair[1]), None)
+            raise ConfigError(
+                f"{config.init_from} tells {len(found)} events apart, the data {len(labels)}; the first that differ: "
+                f"{different}"
+            )
+        return model, make_extractor.from_pretrained(config.init_from)
+    extractor = make_extractor(**config.features)
+    settings: dict[str, Any] = {
+        "features": extractor.features,
+        "num_mel_bins": extractor.feature_size,
+        "num_frames": extractor.num_frames,
+    } | config.model
+    return make_model(make_config(id2label=dict(enumerate(labels)), **settings)), extractor
+
+
+def scene_plan(config: Config, sample_rate: int) -> tuple[FeaturePlan, RirBank]:
+    """Which scenes are trained on, and the bank they are rendered with."""
+    data = config.scenes
+    if data.bank is None:
+        settings = BankSettings(
+            num_rooms=8,
+            sample_rate=sample_rate,
+            rooms_per_shard=4,
+            receiver_format="binaural",
+            heads=(HeadStore().record(SPHERE),),
+            elevations="isotropic",
+        )
+        bank = make_bank(Path(config.loop.output_dir) / "bank", settings)
+    else:
+        bank = RirBank(data.bank)
+    if bank.settings.receiver_format != "binaural" or bank.settings.sample_rate != sample_rate:
+        raise ConfigError(
+            f"the bank is {bank.settings.receiver_format} at {bank.settings.sample_rate} Hz, the model hears binaural "
+            f"at {sample_rate} Hz: make a bank with recipes/simulate_rirs.py --heads '[sphere]' --bank.sample_rate "
+            f"{sample_rate}"
+        )
+    kinds = SOUND_KINDS if data.procedural_share > 0 else ()
+    clips = procedural_clips(kinds, range(data.procedural_seeds), sample_rate)
+    weights = {item.sound_class: data.procedural_share / len(SOUND_KINDS) for item in clips}
+    if data.clip_folder is not None:
+        recorded = folder_clips(data.clip_folder, data.folds, data.licences)
+        names = {item.sound_class for item in recorded}
+        for name in names:
+            weights[name] = weights.get(name, 0.0) + (1 - data.procedural_share) / len(names)
+        clips += recorded
+    plan = FeaturePlan(
+        bank_folder=str(bank.folder),
+        clip_folder=data.clip_folder,
+        clips=tuple(clips),
+        extractor=AsSound(),
+        scenes=data.settings,
+        num_scenes=data.num_scenes,
+        class_weights=tuple(sorted(weights.items())),
+        mono_rate=data.mono_rate,
+        seed=config.loop.seed,
+        scenes_per_shard=min(500, data.num_scenes),
+    )
+    return plan, bank
+
+
+def render_scenes(config: Config, plan: FeaturePlan) -> SceneFeatures:
+    """The cache of sound; fills it first."""
+    folder = Path(config.scenes.cache or Path(config.loop.output_dir) / "scenes")
+    begin_features(folder, plan)
+    missing = [k for k in range(plan.num_shards) if not (folder / f"shard-{k:05d}.safetensors").exists()]
+    work = partial(process_feature_shard, plan=plan, folder=folder)
+    if config.scenes.num_processes > 1 and len(missing) > 1:
+        with ProcessPoolExecutor(config.scenes.num_processes, get_context("spawn"), start_worker) as pool:
+            list(tqdm(pool.map(work, missing), total=len(missing), desc="scenes", unit="shard"))
+    else:
+        for shard in tqdm(missing, desc="scenes", unit="shard", disable=not missing):
+            work(shard)
+    return SceneFeatures(folder, config.scenes.in_memory)
+
+
+class SceneBatches:
+    """Scenes by `ItemKey`, a batch at a time, each item with random numbers of its own."""
+
+    def __init__(self, scenes: BinauralScenes, seed: int):
+        self.scenes, self.seed = scenes, seed
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitems__(self, keys: list[ItemKey]) -> dict[str, Tensor]:
+        return self.scenes.examples([key.item for key in keys], [item_generator(self.seed, key) for key in keys])
+
+
+def as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `SceneBatches` gives is a batch already."""
+    return batch
+
+
+def simulated(config: Config, sample_rate: int) -> tuple[list[str], Callable[..., DataLoader]]:
+    """Labels of the simulated scenes, and what makes their loader (rendering them first)."""
+    plan, bank = scene_plan(config, sample_rate)
+    classes = sorted({item.sound_class for item in plan.clips}, key=CLASS_INDEX.__getitem__)
+
+    def loader(process_index: int, num_processes: int) -> DataLoader:
+        scenes = BinauralScenes(
+            render_scenes(config, plan), classes, bank.settings.sources_per_room, config.scenes.augmentation
+        )
+        dataset = SceneBatches(scenes, config.loop.seed)
+        sampler = EpochSampler(
+            len(dataset),
+            config.batch_size,
+            config.loop.seed,
+            process_index=process_index,
+            num_processes=num_processes,
+        )
+        return epoch_loader(dataset, sampler, config.num_workers, collate_fn=as_it_is)
+
+    return [name.replace("_", " ") for name in classes], loader
+
+
+def published(config: Config) -> tuple[list[str], Callable[..., DataLoader]]:
+    """Labels of SpatialSound, and what makes its loader."""
+    assert config.spatial_sound is not None
+    sounds = SpatialSoundDataset(config.spatial_sound)
+    seed, batch_size = config.loop.seed, config.batch_size
+
+    def loader(process_index: int, num_processes: int) -> DataLoader:
+        share = {"process_index": process_index, "num_processes": num_processes}
+        sampler = EpochSampler(len(sounds), batch_size, seed, **share)
+        if config.samples_per_epoch is not None:
+            sampler = WeightedEpochSampler(sounds.weights, config.samples_per_epoch, batch_size, seed, **share)
+        return epoch_loader(Augmented(range(len(sounds)), sounds.example, seed), sampler, config.num_workers)
+
+    return list(sounds.labels), loader
+
+
+def layer_of(name: str, num_layers: int) -> int:
+    """Of a parameter's name, for the layer-wise decay: patches 0, block i is i + 1, all else the highest."""
+    if block := re.search(r"\bblocks\.(\d+)\.", name):
+        return int(block[1]) + 1
+    return 0 if "patch_embedding" in name else num_layers
+
+
+def main(config: Config) -> Path:
+    check(config)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    accelerator = build_accelerator(config.loop.trackers, config.loop.output_dir)
+    seed_everything(config.loop.seed)
+
+    # data and model
+    extractor_class = ARCHITECTURES[config.architecture][2]
+    if config.init_from is None:
+        sample_rate = extractor_class(**config.features).sampling_rate
+    else:
+        sample_rate = extractor_class.from_pretrained(config.init_from).sampling_rate
+    with accelerator.main_process_first():
+        labels, make_loader = simulated(config, sample_rate) if config.spatial_sound is None else published(config)
+        loader = make_loader(accelerator.process_index, accelerator.num_processes)
+    model, extractor = build_model(config, labels)
+
+    # optimizer
+    top = model.config.num_hidden_layers + 1
+    optim = config.optim
+    groups = layerwise_groups(
+        model, optim.lr, optim.weight_decay, optim.layer_decay, top, partial(layer_of, num_layers=top)
+    )
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999))
+    schedule = warmup_cosine(optimizer, optim.warmup_steps, config.loop.steps)
+
+    # step
+    def step(wrapped: nn.Module, batch: dict[str, Tensor], progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.no_grad():
+            features = extractor.fit_frames(extractor.extract(batch["waveform"]))
+        names = ("events", "azimuth_deg", "elevation_deg", "distance_m")
+        output = wrapped(features, labels={name: batch[name] for name in names}, is_spatial=batch.get("is_spatial"))
+        return output.loss, {f"{name}_loss": value.detach() for name, value in output.loss_components.items()}
+
+    ema = ExponentialMovingAverage(model, optim.ema_decay) if optim.ema_decay else None
+    train(model, optimizer, schedule, loader, step, config.loop, accelerator=accelerator, ema=ema, settings=config)
+
+    # save
+    output = Path(config.loop.output_dir) / "final"
+    if accelerator.is_main_process:
+        if ema is not None:
+            ema.copy_to(model)
+        model.save_pretrained(output)
+        extractor.save_pretrained(output)
+    accelerator.wait_for_everyone()
+    return output
+
+
+if __name__ == "__main__":
+    print(main(load_config(Config, sys.argv[1:])))
