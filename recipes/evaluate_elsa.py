@@ -19,7 +19,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from spatial_audio_lm.data.clip_folders import LabelledClip, folder_clips, procedural_clips, read_metadata
+from spatial_audio_lm.data.unseen_scenes import bank_of_rooms, draw_scenes, unseen_clips
 from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.files import write_json, write_whole
 from spatial_audio_lm.language.attributes import SpatialAttributes, spatial_attributes
@@ -53,17 +53,9 @@ from spatial_audio_lm.signal.intensity_direction import intensity_direction
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.clips import ClipStore
 from spatial_audio_lm.simulation.records import SceneRecord
-from spatial_audio_lm.simulation.rir_bank import (
-    BankSettings,
-    RirBank,
-    RirRow,
-    begin_bank,
-    finish_bank,
-    process_shard,
-)
-from spatial_audio_lm.simulation.scene_sampling import SceneSettings, sample_scene
+from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, RirRow
 from spatial_audio_lm.simulation.scenes import render_scene
-from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
+from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.viz.figures import BLUE, FAINT, GROUND, INK, MUTED, ORANGE, new_figure, save_figure
 
@@ -82,8 +74,6 @@ GOALS = {
     "text_to_audio_recall_at_10": 0.98,
     "direction_given_without_one": 0.0,
 }
-CLIPS_PER_KIND = 40  # synthesised sounds a kind: as many as ESC-10 has recordings a class
-SCENES = SceneSettings(duration_s=4.0, noise_rate=1.0, snr_db=(20.0, 50.0))
 NO_DIRECTION_SCENES = 50
 FOLDERS = ("checkpoint", "data", "test_bank", "train_bank", "output_dir")  # of this machine: they stay out of results
 
@@ -110,53 +100,6 @@ class Config:
     def __post_init__(self) -> None:
         if self.num_scenes < 2 or self.num_rooms < 1 or self.oracle_rooms < 1 or self.batch_size < 1:
             raise ConfigError(f"num_scenes must be at least 2, rooms and batch_size at least 1; got {self}")
-
-
-def unseen_clips(config: Config, sample_rate: int) -> tuple[list[LabelledClip], Callable[[LabelledClip], str]]:
-    """The dry clips, and a function that names the recording each was cut from."""
-    if config.data is None:
-        per_kind = min(CLIPS_PER_KIND, -(-config.num_scenes // len(SOUND_KINDS)))
-        seeds = range(FIRST_UNSEEN_SEED, FIRST_UNSEEN_SEED + per_kind)
-        return procedural_clips(SOUND_KINDS, seeds, sample_rate), lambda item: f"{item.clip.name}-{item.clip.seed}"
-    # clips that come from one Freesound recording are alike; where a folder does not tell, every file is its own
-    source = {row["file_name"]: row.get("freesound_id", row["file_name"]) for row in read_metadata(config.data)}
-    return folder_clips(config.data, [str(config.fold)]), lambda item: source[item.clip.name]
-
-
-def bank_of_rooms(folder: str | None, default: Path, settings: BankSettings) -> RirBank:
-    """The bank in `folder`, or one made (or gone on with) at `default`."""
-    if folder is not None:
-        bank = RirBank(folder)
-        made = bank.settings
-        if (made.split == "test") != (settings.split == "test"):
-            raise ConfigError(f"{folder} holds rooms of split {made.split!r}; {settings.split!r} is wanted here")
-        if made.sample_rate != settings.sample_rate:
-            raise ConfigError(f"{folder} is at {made.sample_rate} Hz; the model hears {settings.sample_rate} Hz")
-        return bank
-    begin_bank(default, settings)
-    if (default / "complete.json").exists():
-        return RirBank(default)
-    for shard in tqdm(range(settings.num_shards), desc=f"{settings.split} rooms", unit=f"×{settings.rooms_per_shard}"):
-        process_shard(shard, settings, default)
-    return finish_bank(default, settings)
-
-
-def draw_scenes(
-    clips: Sequence[LabelledClip], bank: RirBank, config: Config
-) -> tuple[list[SceneRecord], list[LabelledClip]]:
-    """The scenes, and the clip that each of them plays: classes take turns, and so do the clips of each class."""
-    of_class: dict[str, list[LabelledClip]] = {}
-    for item in clips:
-        of_class.setdefault(item.sound_class, []).append(item)
-    choices = {name: [item.clip for item in items] for name, items in of_class.items()}
-    records, played = [], []
-    for index in range(config.num_scenes):
-        lap, turn = divmod(index, len(of_class))
-        name = sorted(of_class)[turn]
-        number = lap % len(of_class[name])
-        records.append(sample_scene(SCENES, bank, choices, config.seed, index, name, number))
-        played.append(of_class[name][number])
-    return records, played
 
 
 @torch.inference_mode()
@@ -307,7 +250,10 @@ def main(config: Config) -> list[Measure]:
     output_dir = Path(config.output_dir)
     ask = SpatialQuery.from_pretrained(config.checkpoint)
     rate = ask.sample_rate
-    clips, recording_of = unseen_clips(config, rate)  # before the rooms: a wrong --data shows at once
+    # before the rooms: a wrong --data shows at once
+    clips, recording_of = unseen_clips(
+        config.data, config.fold, config.num_scenes, rate
+    )  # before the rooms: a wrong --data shows at once
     settings = BankSettings(
         split="test", num_rooms=config.num_rooms, sample_rate=rate, rooms_per_shard=10, seed=config.seed
     )
@@ -316,7 +262,7 @@ def main(config: Config) -> list[Measure]:
     settings = replace(settings, split="train", num_rooms=config.oracle_rooms)
     train_bank = bank_of_rooms(config.train_bank, output_dir / folder.format("train", config.oracle_rooms), settings)
 
-    records, played = draw_scenes(clips, bank, config)
+    records, played = draw_scenes(clips, bank, config.num_scenes, config.seed)
     store = ClipStore(config.data, rate)
     heard = listen(ask, records, bank, store, config.batch_size)
     rows = [bank.rows[record.sources[0].rir_index] for record in records]

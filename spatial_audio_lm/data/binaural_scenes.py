@@ -92,8 +92,12 @@ class BinauralScenes:
         """
         settings = self.augmentation
         partners = [self._partner(item, generator) for item, generator in zip(items, generators, strict=True)]
-        mixed = [row for row, partner in enumerate(partners) if partner is not None]
-        batch = self.scenes[[*items, *(partners[row] for row in mixed if partners[row] is not None)]]  # type: ignore[misc]
+        mixed, added_items = [], []
+        for row, partner in enumerate(partners):
+            if partner is not None:
+                mixed.append(row)
+                added_items.append(partner)
+        batch = self.scenes[[*items, *added_items]]
         waveform, added = batch["waveform"][: len(items)].clone(), batch["waveform"][len(items) :]
         labels = batch["labels"][: len(items)]
         events = torch.zeros(len(batch["sound_class"]), len(self._label_of))

@@ -196,23 +196,53 @@ class EventLocalizationMixin:
             answers.append([SoundEvent(names[k], float(probabilities[k]), **place) for k in ranked[:count]])
         return answers
 
+    def place(self, outputs: EventLocalizationOutput) -> dict[str, Tensor]:
+        """Where the sound is, as numbers `(batch,)`: those of "distance_m", "azimuth_deg", "elevation_deg" and
+        "direction_confidence" (the probability of the azimuths within 20 degrees of the answer) that were computed.
+
+        Every recording gets a direction here; `decode` takes it back where `is_spatial` is False. How bins become
+        numbers is the config's `decoding`.
+        """
+        bins, place = self.config.bins, {}
+        if outputs.distance_logits is not None:
+            probabilities = self.class_scores("distance", outputs.distance_logits.float()).softmax(-1)
+            place["distance_m"] = bins.distance_m(self._position(probabilities, 1, circular=False))
+        if outputs.azimuth_logits is not None and outputs.elevation_logits is not None:
+            probabilities = self.class_scores("azimuth", outputs.azimuth_logits.float()).softmax(-1)
+            reach = _CONFIDENCE_SECTOR_DEG * bins.num_azimuth_bins / 360.0
+            position = self._position(probabilities, reach, circular=True)
+            place["azimuth_deg"] = bins.azimuth_deg(position)
+            place["direction_confidence"] = _within(probabilities, position, reach)
+            probabilities = self.class_scores("elevation", outputs.elevation_logits.float()).softmax(-1)
+            reach = _CONFIDENCE_SECTOR_DEG * bins.num_elevation_bins / 180.0
+            place["elevation_deg"] = bins.elevation_deg(self._position(probabilities, reach, circular=False))
+        return place
+
+    def _position(self, probabilities: Tensor, reach: float, circular: bool) -> Tensor:
+        """Answers `(batch,)` in bins, whole ones for "argmax", from probabilities `(batch, bins)`.
+
+        The neighbourhood of "local_mean" reaches so many bins to either side.
+        """
+        if self.config.decoding == "argmax":
+            return probabilities.argmax(-1)
+        # The neighbourhood that holds most, and its centre of gravity.
+        count = probabilities.shape[-1]
+        offsets = torch.arange(-int(reach), int(reach) + 1, device=probabilities.device)
+        around = torch.arange(count, device=probabilities.device)[:, None] + offsets
+        inside = torch.ones_like(around, dtype=torch.bool) if circular else (around >= 0) & (around < count)
+        windows = probabilities[:, around % count] * inside
+        masses = windows.sum(-1)
+        best = masses.argmax(-1)
+        chosen = windows[torch.arange(len(best), device=best.device), best]
+        shift = (chosen * offsets).sum(-1) / chosen.sum(-1).clamp(min=1e-12)
+        return best + shift
+
     def _places(self, outputs: EventLocalizationOutput) -> list[dict[str, Any]]:
         assert outputs.event_logits is not None
-        bins = self.config.bins
-        columns: dict[str, list[Any]] = {}
-        if outputs.distance_logits is not None:
-            columns["distance_m"] = bins.distance_m(outputs.distance_logits.argmax(-1)).tolist()
-        if outputs.azimuth_logits is not None and outputs.elevation_logits is not None:
-            best = outputs.azimuth_logits.argmax(-1)
-            columns["azimuth_deg"] = bins.azimuth_deg(best).tolist()
-            columns["elevation_deg"] = bins.elevation_deg(outputs.elevation_logits.argmax(-1)).tolist()
-            circle = torch.arange(bins.num_azimuth_bins, device=best.device)
-            steps = (circle - best[:, None]).remainder(bins.num_azimuth_bins)
-            distance_deg = torch.minimum(steps, bins.num_azimuth_bins - steps) * (360.0 / bins.num_azimuth_bins)
-            probabilities = self.class_scores("azimuth", outputs.azimuth_logits.float()).softmax(-1)
-            near = (probabilities * (distance_deg <= _CONFIDENCE_SECTOR_DEG)).sum(-1).clamp(max=1.0)
-            columns["direction_confidence"] = near.tolist()
-        places = [{name: values[row] for name, values in columns.items()} for row in range(len(outputs.event_logits))]
+        columns = {name: values.tolist() for name, values in self.place(outputs).items()}
+        places: list[dict[str, Any]] = [
+            {name: values[row] for name, values in columns.items()} for row in range(len(outputs.event_logits))
+        ]
         directed = {"azimuth_deg", "elevation_deg", "direction_confidence"}
         for row, place in enumerate(places):
             if "azimuth_deg" not in place:
@@ -221,3 +251,11 @@ class EventLocalizationMixin:
                 reason = "both ears hear the same, or nothing"
                 places[row] = {name: place[name] for name in place.keys() - directed} | {"no_direction_reason": reason}
         return places
+
+
+def _within(probabilities: Tensor, position: Tensor, reach: float) -> Tensor:
+    """Probability `(batch,)` of the bins of a circle that are at most `reach` away from a position."""
+    count = probabilities.shape[-1]
+    steps = (torch.arange(count, device=position.device) - position[:, None]).remainder(count)
+    near = torch.minimum(steps, count - steps) <= reach + 1e-4
+    return (probabilities * near).sum(-1).clamp(max=1.0)

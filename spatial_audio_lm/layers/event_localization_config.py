@@ -9,6 +9,7 @@ from spatial_audio_lm.features.interaural import count_interaural_maps
 from spatial_audio_lm.layers.localization_bins import LocalizationBins
 
 LOCALIZATION_HEADS = ("event", "distance", "azimuth", "elevation")
+DECODINGS = ("argmax", "local_mean")
 NUM_PUBLISHED_EVENTS = 355  # the sound events of AudioSet that BAT's authors kept
 
 
@@ -38,6 +39,8 @@ class EventLocalizationConfig(PretrainedConfig):
             left out for each item (published: 0.25 and 0.25).
         distance_bin_m, num_distance_bins, num_azimuth_bins, num_elevation_bins, angle_convention: see
             `LocalizationBins`.
+        decoding: how the heads' bins become numbers. "argmax": the most probable bin, as published. "local_mean": the
+            centre of gravity of the neighbourhood (20 degrees or one bin of distance to either side) that holds most.
         loss_weights: weights of the losses "event", "distance", "azimuth", "elevation".
         kwargs: among them `id2label`, the names of the events (or `num_labels`, how many).
     """
@@ -66,6 +69,7 @@ class EventLocalizationConfig(PretrainedConfig):
         num_azimuth_bins: int = 360,
         num_elevation_bins: int = 180,
         angle_convention: str = "spatial_ast",
+        decoding: str = "argmax",
         loss_weights: dict[str, float] | None = None,
         **kwargs: Any,
     ):
@@ -91,6 +95,9 @@ class EventLocalizationConfig(PretrainedConfig):
         self.num_azimuth_bins = num_azimuth_bins
         self.num_elevation_bins = num_elevation_bins
         self.angle_convention = angle_convention
+        self.decoding = decoding
+        if decoding not in DECODINGS:
+            raise ConfigError(f"decoding is {decoding!r}; expected one of {', '.join(DECODINGS)}")
         unknown = set(loss_weights or {}) - set(LOCALIZATION_HEADS)
         if unknown:
             raise ConfigError(f"loss_weights names {sorted(unknown)}; the losses are {list(LOCALIZATION_HEADS)}")

@@ -101,12 +101,11 @@ def test_tiny_config_runs_and_writes_everything(recipe, checkpoint, repository, 
 
 
 def test_scenes_are_a_function_of_the_seed_and_take_turns(recipe, banks):
-    config = recipe.Config(num_scenes=30)
-    clips, recording_of = recipe.unseen_clips(config, 16_000)
+    clips, recording_of = recipe.unseen_clips(None, 4, 30, 16_000)
     assert len(clips) == 3 * len(SOUND_KINDS) and min(item.clip.seed for item in clips) >= recipe.FIRST_UNSEEN_SEED
-    records, played = recipe.draw_scenes(clips, banks["test"], config)
-    assert (records, played) == recipe.draw_scenes(clips, banks["test"], config)
-    assert records != recipe.draw_scenes(clips, banks["test"], recipe.Config(num_scenes=30, seed=1))[0]
+    records, played = recipe.draw_scenes(clips, banks["test"], 30, 0)
+    assert (records, played) == recipe.draw_scenes(clips, banks["test"], 30, 0)
+    assert records != recipe.draw_scenes(clips, banks["test"], 30, 1)[0]
     classes = [record.sources[0].sound_class for record in records]
     assert sorted(classes[:14]) == sorted(SOUND_KINDS) and classes[14:28] == classes[:14]
     assert len({recording_of(item) for item in played}) == 30  # no clip twice before all have sounded
@@ -156,13 +155,13 @@ def test_recordings_of_a_folder(recipe, banks, tmp_path):
         writer.writeheader()
         writer.writerows(rows)
 
-    clips, recording_of = recipe.unseen_clips(recipe.Config(data=str(tmp_path)), 16_000)
+    clips, recording_of = recipe.unseen_clips(str(tmp_path), 4, 4, 16_000)
     assert [(item.sound_class, recording_of(item)) for item in clips] == [("dog_bark", "7"), ("rain", "8")]
-    records, _ = recipe.draw_scenes(clips, banks["test"], recipe.Config(num_scenes=4))
+    records, _ = recipe.draw_scenes(clips, banks["test"], 4, 0)
     audio = render_scene(records[3], banks["test"], ClipStore(tmp_path, 16_000))
     assert audio.waveform.shape == (4, 64_000) and records[3].noise
     with pytest.raises(DataError, match="9"):
-        recipe.unseen_clips(recipe.Config(data=str(tmp_path), fold=9), 16_000)
+        recipe.unseen_clips(str(tmp_path), 9, 4, 16_000)
 
 
 def test_a_wrong_bank_is_refused(recipe, banks, tmp_path):
