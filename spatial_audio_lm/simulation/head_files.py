@@ -5,21 +5,24 @@ the file says comes from the left must reach the left ear first and be louder th
 name, and can be read with `mirrored=True` once it is known to be only that.
 """
 
+import math
+import zlib
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_audio_lm.errors import LIMITS, ConfigError, DataError, MissingExtraError
+from spatial_audio_lm.errors import LIMITS, ConfigError, DataError, MissingExtraError, SampleRateError
 from spatial_audio_lm.files import sha256_of_file, shown_name
-from spatial_audio_lm.signal.conventions import direction_of, unit_vector
+from spatial_audio_lm.signal.conventions import direction_of, great_circle_deg, unit_vector
 from spatial_audio_lm.signal.resampling import require_sample_rate
 from spatial_audio_lm.simulation.heads import HeadModel, MeasuredHead, SphericalHead, onset_delays
 from spatial_audio_lm.simulation.records import Head
 
 SPHERE = "sphere"
 NPZ_ARRAYS = ("ir", "azimuth_deg", "elevation_deg", "sample_rate")
+_NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _LATERAL = 0.5  # |y| of a unit vector from which on a direction counts as lateral: 30 degrees off the middle
 
 
@@ -46,7 +49,10 @@ def load_head(path: str | Path, mirrored: bool = False) -> MeasuredHead:
         raise DataError(f"{shown_name(path)}: a head is a .sofa or .npz file")
     azimuth, elevation, responses, sample_rate = readers[path.suffix.lower()](path)
     directions = np.asarray(unit_vector(-azimuth if mirrored else azimuth, elevation), dtype=np.float64)
-    head = MeasuredHead(directions, responses, require_sample_rate(sample_rate))
+    try:
+        head = MeasuredHead(directions, responses, require_sample_rate(sample_rate))
+    except (DataError, SampleRateError) as error:
+        raise DataError(f"{shown_name(path)}: {error}") from error
     _require_sides(head, shown_name(path))
     return head
 
@@ -73,34 +79,67 @@ def _require_sides(head: MeasuredHead, name: str) -> None:
         )
 
 
-Table = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]
+# The sample rate is as the file has it: `require_sample_rate` judges it.
+Table = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int | float]
 
 
 def _read_npz(path: Path) -> Table:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if missing := [name for name in NPZ_ARRAYS if name not in file]:
+        with ZipFile(path) as archive:
+            if missing := [name for name in NPZ_ARRAYS if f"{name}.npy" not in archive.namelist()]:
                 raise DataError(f"{shown_name(path)}: lacks {', '.join(missing)}; a head has {', '.join(NPZ_ARRAYS)}")
+            for name in NPZ_ARRAYS:
+                _require_claimed_size(archive, name, shown_name(path))
+        with np.load(path, allow_pickle=False) as file:
             responses, azimuth, elevation, rate = (file[name] for name in NPZ_ARRAYS)
-    except (OSError, BadZipFile, ValueError) as error:
+    except (OSError, BadZipFile, ValueError, KeyError, zlib.error) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{shown_name(path)}: not a readable NPZ file: {error}") from error
-    if responses.ndim != 3 or responses.shape[1] != 2 or azimuth.shape != responses.shape[:1] or rate.size != 1:
+    angles = (azimuth.shape, elevation.shape)
+    if responses.ndim != 3 or responses.shape[1] != 2 or angles != (responses.shape[:1],) * 2 or rate.size != 1:
         raise DataError(
-            f"{shown_name(path)}: ir has shape {responses.shape}, azimuth_deg {azimuth.shape}, sample_rate {rate.shape}"
-            "; expected (directions, 2 ears, taps), (directions,) and one number"
+            f"{shown_name(path)}: ir has shape {responses.shape}, azimuth_deg {azimuth.shape}, elevation_deg "
+            f"{elevation.shape}, sample_rate {rate.shape}; expected (directions, 2 ears, taps), twice (directions,) "
+            "and one number"
         )
-    return azimuth.astype(np.float64), elevation.astype(np.float64), responses.astype(np.float64), int(rate.item())
+    return (*(array.astype(np.float64) for array in (azimuth, elevation, responses)), _whole(rate.item()))
+
+
+def _require_claimed_size(archive: ZipFile, name: str, shown: str) -> None:
+    """What an array says of itself, before memory for it is asked for."""
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in _NPY_HEADERS:
+            raise DataError(f"{shown}: {name} has version {version} of the NPY format; expected 1.0 or 2.0")
+        shape, _, dtype = _NPY_HEADERS[version](stream)
+    if dtype.kind not in "fiu":
+        raise DataError(f"{shown}: {name} holds {dtype}; expected numbers")
+    claimed = math.prod(shape) * dtype.itemsize
+    if claimed > min(info.file_size, LIMITS.max_decoded_bytes):
+        raise DataError(
+            f"{shown}: {name} claims {claimed} bytes in {info.file_size}; at most {LIMITS.max_decoded_bytes} are read"
+        )
+
+
+def _whole(rate: int | float) -> int | float:
+    """44100.0 as 44100; everything else as it is."""
+    return int(rate) if math.isfinite(rate) and rate == int(rate) else rate
 
 
 def _read_sofa(path: Path) -> Table:
     try:
         import sofar
+        from netCDF4 import Dataset  # which sofar reads with
     except ImportError as error:
         raise MissingExtraError("reading SOFA files", "sofa", str(error)) from error
     name = shown_name(path)
     try:
+        with Dataset(str(path)) as file:
+            claimed = 8 * max((math.prod(variable.shape) for variable in file.variables.values()), default=0)
+        if claimed > LIMITS.max_decoded_bytes:
+            raise DataError(f"claims an array of {claimed} bytes; at most {LIMITS.max_decoded_bytes} are read")
         sofa = sofar.read_sofa(str(path), verify=False, verbose=False)
     except Exception as error:  # whatever netCDF finds wrong with a file
         raise DataError(f"{name}: not a readable SOFA file: {error}") from error
@@ -110,19 +149,26 @@ def _read_sofa(path: Path) -> Table:
             f"{name}: {getattr(sofa, 'GLOBAL_SOFAConventions', 'unknown conventions')} with responses of shape "
             f"{responses.shape}; expected impulse responses (directions, 2 ears, taps), as SimpleFreeFieldHRIR has them"
         )
-    position = np.broadcast_to(np.asarray(sofa.SourcePosition, dtype=np.float64), (len(responses), 3))
-    units = str(sofa.SourcePosition_Units)
+    position = _rows(sofa.SourcePosition, (len(responses), 3), f"{name}: SourcePosition")
     if sofa.SourcePosition_Type == "spherical":
-        if "degree" not in units:
-            raise DataError(f"{name}: directions in {units!r}; SOFA has degree, degree, metre")
+        if "degree" not in str(sofa.SourcePosition_Units):
+            raise DataError(f"{name}: directions in {sofa.SourcePosition_Units!r}; SOFA has degree, degree, metre")
         azimuth, elevation = position[:, 0], position[:, 1]
     else:
         azimuth, elevation = direction_of(position)
-    ears = np.asarray(sofa.ReceiverPosition, dtype=np.float64).reshape(2, -1)
+    view = _rows(sofa.ListenerView, (len(responses), 3), f"{name}: ListenerView")
+    front = unit_vector(view[:, 0], view[:, 1]) if sofa.ListenerView_Type == "spherical" else view
+    if (great_circle_deg(front, np.array([1.0, 0.0, 0.0])) > 1.0).any():
+        raise DataError(f"{name}: its listener does not look along +x (ListenerView): turn its directions first")
+    ears = np.asarray(sofa.ReceiverPosition, dtype=np.float64)
+    if ears.shape[:2] != (2, 3):
+        raise DataError(f"{name}: ReceiverPosition has shape {ears.shape}; expected (2 ears, 3)")
+    ears = ears.reshape(2, 3, -1)[..., 0]
     # Cartesian receivers have +y to the left; spherical ones an azimuth that is positive there.
     left_side = ears[:, 1] if sofa.ReceiverPosition_Type == "cartesian" else unit_vector(ears[:, 0], 0.0)[:, 1]
-    responses = responses[:, np.argsort(-left_side, kind="stable")]
-    delay = np.broadcast_to(np.asarray(sofa.Data_Delay, dtype=np.float64), (len(responses), 2))
+    left_first = np.argsort(-left_side, kind="stable")
+    responses = responses[:, left_first]
+    delay = _rows(sofa.Data_Delay, (len(responses), 2), f"{name}: Data.Delay")[:, left_first]
     if (delay < 0).any() or (delay > responses.shape[-1]).any():
         raise DataError(
             f"{name}: delays from {delay.min():g} to {delay.max():g} samples; expected 0 to {responses.shape[-1]}"
@@ -134,7 +180,15 @@ def _read_sofa(path: Path) -> Table:
             start = round(float(delay[row, ear]))
             padded[row, ear, start : start + responses.shape[-1]] = responses[row, ear]
         responses = padded
-    return azimuth, elevation, responses, round(float(np.asarray(sofa.Data_SamplingRate).ravel()[0]))
+    return azimuth, elevation, responses, _whole(float(np.asarray(sofa.Data_SamplingRate).ravel()[0]))
+
+
+def _rows(values: object, shape: tuple[int, int], shown: str) -> NDArray[np.float64]:
+    """One row a measurement; SOFA writes one alone where all are the same."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape not in (shape, shape[1:], (1, shape[1])):
+        raise DataError(f"{shown} has shape {array.shape}; expected {shape}, or one row for all")
+    return np.broadcast_to(array, shape)
 
 
 class HeadStore:

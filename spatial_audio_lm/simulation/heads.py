@@ -35,6 +35,7 @@ EAR_AZIMUTH_DEG = 100.0  # a little behind the middle (Blauert, Spatial Hearing,
 DIFFUSE_DIRECTIONS = 600  # over which a spherical head's diffuse field is averaged
 _TABLE_STEP_DEG = 0.5
 _LEVEL_BAND_HZ = (300.0, 1000.0)  # where a measured head is given the level of a sphere's neighbourhood: about 1
+_LEAST_DEPTH = 0.1  # of the head's centre below every face of a measured grid: seen from there they are triangles
 _ONSET_MARGIN = 64  # zeros before a measured response, so that resampling does not cut its beginning
 
 
@@ -97,9 +98,9 @@ def _sphere_table(radius_m: float, n_fft: int, sample_rate: int) -> ComplexArray
     cosine = np.asarray(unit_vector(angle_deg, 0.0))[:, 0]
     total = np.zeros((len(cosine), len(mu)), dtype=np.complex128)
     for m in range(int(np.ceil(1.3 * mu.max())) + 12):  # terms fall off fast once m exceeds mu
-        derivative = spherical_jn(m, mu, derivative=True) + 1j * spherical_yn(m, mu, derivative=True)
-        term = (-1j) ** (m - 1) * (2 * m + 1) / derivative
-        # At low frequencies h' overflows long before the sum needs the term.
+        with np.errstate(invalid="ignore"):  # at low frequencies h' overflows long before the sum needs the term
+            derivative = spherical_jn(m, mu, derivative=True) + 1j * spherical_yn(m, mu, derivative=True)
+            term = (-1j) ** (m - 1) * (2 * m + 1) / derivative
         total += eval_legendre(m, cosine)[:, None] * np.where(np.isfinite(derivative), term, 0.0)
     table = np.ones((len(cosine), len(mu) + 1), dtype=np.complex128)  # at 0 Hz the sphere is not there
     table[:, 1:] = np.conj(total / mu**2)
@@ -168,6 +169,11 @@ class MeasuredHead:
                 f"{len(kept)} directions do not enclose the head: front, back, both sides and above are wanted"
             )
         hull = ConvexHull(self.directions)
+        if hull.equations[:, 3].max() > -_LEAST_DEPTH:  # the distance of each face from the centre, negative inside
+            raise DataError(
+                "the directions do not enclose the head: a face of the solid they span passes its centre; responses "
+                "from below the horizon are wanted too"
+            )
         corners = self.directions[hull.simplices]  # (triangles, 3 corners, 3)
         self._triangles = hull.simplices
         self._to_corners = np.linalg.inv(corners.transpose(0, 2, 1))  # a direction as a sum of the corners

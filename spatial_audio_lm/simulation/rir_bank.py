@@ -35,6 +35,7 @@ from spatial_audio_lm.simulation.rooms import Placement, Room, sample_placement,
 
 BANK_VERSION = 1
 SPLITS = ("train", "validation", "test")
+ELEVATIONS = ("captions", "isotropic")
 SPECTRA_CACHE_BYTES = 512 * 1024**2
 SPHERE_RADII_M = tuple(round(0.075 + 0.0025 * step, 4) for step in range(11))  # of heads whose radius is drawn
 
@@ -61,6 +62,8 @@ class BankSettings:
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise BankError(f"split is {self.split!r}; one of {SPLITS} is wanted")
+        if self.elevations not in ELEVATIONS:
+            raise BankError(f"elevations is {self.elevations!r}; one of {ELEVATIONS} is wanted")
         if min(self.num_rooms, self.sources_per_room, self.rooms_per_shard) < 1:
             raise BankError(f"num_rooms, sources_per_room and rooms_per_shard must be at least 1, got {self}")
         microphones(self.receiver_format)
