@@ -169,7 +169,7 @@ def _read_sofa(path: Path) -> Table:
     left_first = np.argsort(-left_side, kind="stable")
     responses = responses[:, left_first]
     delay = _rows(sofa.Data_Delay, (len(responses), 2), f"{name}: Data.Delay")[:, left_first]
-    if (delay < 0).any() or (delay > responses.shape[-1]).any():
+    if not ((delay >= 0) & (delay <= responses.shape[-1])).all():
         raise DataError(
             f"{name}: delays from {delay.min():g} to {delay.max():g} samples; expected 0 to {responses.shape[-1]}"
         )
