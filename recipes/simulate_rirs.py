@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from spatial_audio_lm.simulation.head_files import SPHERE, HeadStore
+from spatial_audio_lm.simulation.head_files import HeadStore
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, begin_bank, finish_bank, process_shard
 from spatial_audio_lm.simulation.worker_processes import start_worker
 from spatial_audio_lm.training.config import load_config
@@ -39,7 +39,7 @@ class Config:
 
 def main(config: Config) -> RirBank:
     folder, settings = Path(config.output_dir), config.bank
-    heads = HeadStore(tuple(name for name in config.heads if not name.startswith(SPHERE)))
+    heads = HeadStore(tuple(config.heads))
     if config.heads:
         records = tuple(heads.record(name) for name in config.heads)
         settings = replace(settings, receiver_format="binaural", heads=records)

@@ -195,11 +195,11 @@ class HeadStore:
     """The heads of a job by their records; measured ones are found again by the digest of their files.
 
     Args:
-        paths: files of measured heads.
+        names: as `record` takes them; what counts are the files of measured heads among them.
     """
 
-    def __init__(self, paths: tuple[str, ...] = ()):
-        self.paths = tuple(paths)
+    def __init__(self, names: tuple[str, ...] = ()):
+        self.paths = tuple(name for name in names if name != SPHERE and not name.startswith(f"{SPHERE}:"))
         self._files: dict[str, str] | None = None
         self._loaded: dict[str, HeadModel] = {}
 
