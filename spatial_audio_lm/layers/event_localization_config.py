@@ -7,6 +7,7 @@ from transformers import PretrainedConfig
 from spatial_audio_lm.errors import CheckpointError, ConfigError
 from spatial_audio_lm.features.interaural import count_interaural_maps
 from spatial_audio_lm.layers.localization_bins import LocalizationBins
+from spatial_audio_lm.layers.patch_embedding import PATCH_STEMS
 
 LOCALIZATION_HEADS = ("event", "distance", "azimuth", "elevation")
 DECODINGS = ("argmax", "local_mean")
@@ -29,6 +30,8 @@ class EventLocalizationConfig(PretrainedConfig):
         num_frames, num_mel_bins: size of the feature maps.
         patch_size: side of a patch.
         num_cls_tokens: tokens before those of the patches; SpatialAST reads one each for distance, direction, event.
+        patch_stem: how patches become tokens: "linear", as published, or "conv", which a training from nothing on
+            little data needs (layers/patch_embedding.py).
         fusion_channels: maps that the feature maps become before they are cut into patches. The published models have
             one, through which everything must pass; a small model of one's own learns faster with several.
         normalize_all_maps: bring every map to mean 0 and deviation 1. The published models do so for log-mels and
@@ -58,6 +61,7 @@ class EventLocalizationConfig(PretrainedConfig):
         num_mel_bins: int = 128,
         patch_size: int = 16,
         num_cls_tokens: int = 3,
+        patch_stem: str = "linear",
         fusion_channels: int = 1,
         normalize_all_maps: bool = False,
         mask_frames: int = 0,
@@ -84,6 +88,7 @@ class EventLocalizationConfig(PretrainedConfig):
         self.num_mel_bins = num_mel_bins
         self.patch_size = patch_size
         self.num_cls_tokens = num_cls_tokens
+        self.patch_stem = patch_stem
         self.fusion_channels = fusion_channels
         self.normalize_all_maps = normalize_all_maps
         self.mask_frames = mask_frames
@@ -96,6 +101,8 @@ class EventLocalizationConfig(PretrainedConfig):
         self.num_elevation_bins = num_elevation_bins
         self.angle_convention = angle_convention
         self.decoding = decoding
+        if patch_stem not in PATCH_STEMS:
+            raise ConfigError(f"patch_stem is {patch_stem!r}; expected one of {', '.join(PATCH_STEMS)}")
         if decoding not in DECODINGS:
             raise ConfigError(f"decoding is {decoding!r}; expected one of {', '.join(DECODINGS)}")
         unknown = set(loss_weights or {}) - set(LOCALIZATION_HEADS)

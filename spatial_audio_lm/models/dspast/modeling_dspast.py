@@ -35,7 +35,7 @@ from spatial_audio_lm.layers.event_localization import (
     require_feature_maps,
 )
 from spatial_audio_lm.layers.feature_fusion import FeatureFusion, float32_batch_norm, init_fusion
-from spatial_audio_lm.layers.patch_embedding import PatchEmbedding
+from spatial_audio_lm.layers.patch_embedding import PatchEmbedding, patch_layer
 from spatial_audio_lm.layers.positions import PositionTable
 from spatial_audio_lm.layers.transformer import init_transformer, run_blocks, transformer_blocks
 from spatial_audio_lm.models.dspast.configuration_dspast import BRANCHES, DSpASTConfig
@@ -124,7 +124,9 @@ class DSpASTModel(DSpASTPreTrainedModel):
         has_level = self._level_at is not None and not config.normalize_all_maps
         self.level_norm = nn.BatchNorm2d(1, affine=False) if has_level else None
         self.branches = nn.ModuleDict({name: DSpASTBranch(config) for name in BRANCHES})
-        self.patch_embedding = PatchEmbedding(config.hidden_size, config.patch_size, config.fusion_channels)
+        self.patch_embedding = patch_layer(
+            config.patch_stem, config.hidden_size, config.patch_size, config.fusion_channels
+        )
         self.positions = PositionTable(*config.grid, config.hidden_size)
         self.blocks = transformer_blocks(
             config.num_hidden_layers,

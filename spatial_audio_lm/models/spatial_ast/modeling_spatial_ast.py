@@ -27,7 +27,7 @@ from spatial_audio_lm.layers.event_localization import (
     require_feature_maps,
 )
 from spatial_audio_lm.layers.feature_fusion import FeatureFusion, float32_batch_norm, init_fusion
-from spatial_audio_lm.layers.patch_embedding import PatchEmbedding
+from spatial_audio_lm.layers.patch_embedding import PatchEmbedding, patch_layer
 from spatial_audio_lm.layers.positions import PositionTable
 from spatial_audio_lm.layers.transformer import init_transformer, run_blocks, transformer_blocks
 from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
@@ -65,7 +65,9 @@ class SpatialASTModel(SpatialASTPreTrainedModel):
         self.map_norm = nn.BatchNorm2d(config.num_feature_maps, affine=False) if config.normalize_all_maps else None
         self.log_mel_norm = None if config.normalize_all_maps else nn.BatchNorm2d(2, affine=False)
         self.fusion = FeatureFusion(config.num_feature_maps, num_fused=config.fusion_channels)
-        self.patch_embedding = PatchEmbedding(config.hidden_size, config.patch_size, config.fusion_channels)
+        self.patch_embedding = patch_layer(
+            config.patch_stem, config.hidden_size, config.patch_size, config.fusion_channels
+        )
         self.positions = PositionTable(*config.grid, config.hidden_size)
         self.cls_tokens = nn.Parameter(torch.empty(1, config.num_cls_tokens, config.hidden_size).normal_(std=0.02))
         self.blocks = transformer_blocks(
