@@ -1,9 +1,13 @@
-"""What a recording answers: how well sentences fit, where the sound comes from, and when."""
+"""What a recording answers: how well sentences fit, what sounds, where the sound comes from, and when."""
 
 import math
 import os
 from dataclasses import dataclass
 from typing import Any
+
+CONFIDENT_WITHIN_DEG = 20.0  # what `confidence` is the probability of
+SPREAD_PROBABILITY = 0.8  # what `spread_deg` holds
+EVENT_THRESHOLD = 0.5  # probability from which on a sound is named
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,74 @@ class QueryResult(Location):
                 "warnings": list(self.warnings),
             }
         )
+
+
+@dataclass(frozen=True)
+class HeardEvent:
+    """A sound that is heard, and where.
+
+    Models with one direction for a recording give all events of a window that same direction and distance: of two
+    sounds at once it is that of the one that the model listens to.
+
+    Attributes:
+        label: Name of the sound.
+        probability: Of its being there; sounds do not exclude each other.
+        azimuth_deg: 0 = front, positive = left; None without a direction.
+        elevation_deg: Positive = up; None without a direction.
+        distance_m: Metres to the source; None without a direction.
+    """
+
+    label: str
+    probability: float
+    azimuth_deg: float | None = None
+    elevation_deg: float | None = None
+    distance_m: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields for strict JSON."""
+        return {
+            "label": self.label,
+            "probability": _rounded(self.probability, 4),
+            "azimuth_deg": _rounded(self.azimuth_deg, 2),
+            "elevation_deg": _rounded(self.elevation_deg, 2),
+            "distance_m": _rounded(self.distance_m, 3),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsWindow(Window):
+    """A stretch of the recording and what is heard in it.
+
+    Attributes:
+        events: The most probable first, all from the direction of the window; empty where there is nothing to hear.
+        level_db: Mean level in decibels below full scale, minus infinity for zeros.
+    """
+
+    events: tuple[HeardEvent, ...] = ()
+    level_db: float = -math.inf
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields for strict JSON."""
+        events = {"level_db": _rounded(self.level_db, 2), "events": [event.to_dict() for event in self.events]}
+        return super().to_dict() | events
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventsResult(QueryResult):
+    """What is heard in a whole recording, and where.
+
+    Attributes:
+        events: Those of the window that answers, the most probable first; the place above is theirs.
+        windows: All windows in order of time, each with its own events; one for a short recording.
+    """
+
+    results: tuple[TextMatch, ...] = ()
+    windows: tuple[EventsWindow, ...]
+    events: tuple[HeardEvent, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields for strict JSON."""
+        return super().to_dict() | {"events": [event.to_dict() for event in self.events]}
 
 
 def file_field(path: str) -> str:

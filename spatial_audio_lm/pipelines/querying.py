@@ -19,17 +19,22 @@ import torch
 from torch import Tensor
 
 from spatial_audio_lm.errors import LIMITS, CheckpointError, TextError
-from spatial_audio_lm.files import read_json
 from spatial_audio_lm.models.checkpoints import DEFAULT_QUERY_MODEL, checkpoint_folder
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
 from spatial_audio_lm.objectives.spatial_regression import vmf_probability_within
-from spatial_audio_lm.pipelines.answers import Location, QueryResult, TextMatch, Window
+from spatial_audio_lm.pipelines.answers import (
+    CONFIDENT_WITHIN_DEG,
+    SPREAD_PROBABILITY,
+    Location,
+    QueryResult,
+    TextMatch,
+    Window,
+)
+from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of
 from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording, Stretch, require_sound
 from spatial_audio_lm.signal.conventions import direction_of
 
-CONFIDENT_WITHIN_DEG = 20.0  # what `confidence` is the probability of
-SPREAD_PROBABILITY = 0.8  # what `spread_deg` holds
 NO_CONFIDENCE_HEAD = "no confidence: this model has not learned how sure its directions are"
 _BATCH = 16  # windows that go through the model together
 _SHORT_S = 1.0  # of recordings so short that the model has met none like them
@@ -94,31 +99,16 @@ class SpatialQuery:
             CheckpointError: No such checkpoint, another kind of model, or damaged files.
         """
         folder = checkpoint_folder(name_or_path)
-        kind = read_json(folder / "config.json", error=CheckpointError).get("model_type")
+        kind = model_type_of(folder)
         if kind != "elsa":
-            raise CheckpointError(f"{folder} holds a model of type {kind!r}; asking in words needs 'elsa'")
+            raise CheckpointError(
+                f"{folder} holds a model of type {kind!r}; asking in words needs 'elsa' (locate takes others too)"
+            )
         if (folder / "conversion.json").is_file():
             raise CheckpointError(
                 f"{folder} holds CLAP's towers and new, random layers: train it first (recipes/elsa_contrastive.py)"
             )
-        if not any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json")):
-            raise CheckpointError(
-                f"{folder} holds a model without its processor: processor.save_pretrained it there too"
-            )
-        try:
-            model, loading = ElsaModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-            processor = ElsaProcessor.from_pretrained(folder, local_files_only=True)
-        except CheckpointError:
-            raise
-        except Exception as error:  # transformers, tokenizers and safetensors raise all kinds for damaged files
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise CheckpointError(f"{folder} cannot be loaded: {reason}") from error
-        absent = sorted({*loading["missing_keys"], *(str(key) for key in loading["mismatched_keys"])})
-        if absent:
-            raise CheckpointError(
-                f"{folder} lacks weights of the model that its config.json describes: {', '.join(absent[:3])}"
-                + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
-            )
+        model, processor = load_whole(folder, ElsaModel, ElsaProcessor)
         return cls(model.to(device) if device is not None else model, processor)
 
     @property

@@ -1,7 +1,8 @@
 """Any recording as a sequence of windows, in memory that does not grow with its length.
 
-A recording of up to ten seconds is one window. A longer one is cut into windows of four seconds, two apart: about the
-length that the packaged model was trained on, and short enough to say when something sounds.
+Questions in words hear a recording of up to ten seconds as one window, and cut a longer one into windows of four
+seconds, two apart: about the length that the packaged model was trained on, and short enough to say when something
+sounds. Models of other lengths say theirs.
 """
 
 import os
@@ -70,11 +71,12 @@ class OpenRecording:
             raise AudioFileError(f"{len(source)} recordings were given where one is heard at a time: ask for each")
         if isinstance(source, str | os.PathLike):
             self.path = _checked_path(os.fspath(source))
-            self.duration_s = audio_info(self.path).duration_s
+            info = audio_info(self.path)
+            self.duration_s, self.num_channels = info.duration_s, info.channels
         else:
             self.audio = spatial_audios(dict(source) if isinstance(source, Mapping) else source)[0]
             self.path = self.audio.path
-            self.duration_s = self.audio.duration_s
+            self.duration_s, self.num_channels = self.audio.duration_s, self.audio.num_channels
 
     @property
     def name(self) -> str:
@@ -86,9 +88,17 @@ class OpenRecording:
         """Path that can be printed and written as JSON; None for an array."""
         return file_field(self.path) if self.path else None
 
-    def stretches(self) -> Iterator[Stretch]:
-        """The windows in order of time; one at least."""
-        for start_s, audio in self._windows():
+    def stretches(
+        self, whole_s: float = WHOLE_S, window_s: float = WINDOW_S, hop_s: float = HOP_S
+    ) -> Iterator[Stretch]:
+        """The windows in order of time; one at least.
+
+        Args:
+            whole_s: A recording of up to so many seconds is one window.
+            window_s: Length of the windows of a longer one.
+            hop_s: From the begin of one to the next.
+        """
+        for start_s, audio in self._windows(whole_s, window_s, hop_s):
             reason = no_direction_reason(audio)
             if audio.format == "mono":  # has no direction whatever it holds; two ears of it are asked for silence
                 both = replace(audio, waveform=audio.waveform.expand(2, -1), format="binaural")
@@ -96,20 +106,20 @@ class OpenRecording:
                 reason = two_ears if two_ears is not None and two_ears.startswith(_NOTHING_TO_HEAR) else reason
             yield Stretch(start_s, audio, reason)
 
-    def _windows(self) -> Iterator[tuple[float, SpatialAudio]]:
+    def _windows(self, whole_s: float, window_s: float, hop_s: float) -> Iterator[tuple[float, SpatialAudio]]:
         if self.audio is None:
             assert self.path is not None
-            if self.duration_s > WHOLE_S:
-                yield from SpatialAudio.stream(self.path, WINDOW_S, HOP_S, self.format)
+            if self.duration_s > whole_s:
+                yield from SpatialAudio.stream(self.path, window_s, hop_s, self.format)
             else:
                 yield 0.0, SpatialAudio.load(self.path, self.format)
-        elif self.duration_s <= WHOLE_S:
+        elif self.duration_s <= whole_s:
             yield 0.0, self.audio
         else:
-            start_s = 0.0
-            while start_s + WINDOW_S < self.duration_s:
-                yield start_s, self.audio.crop(start_s, start_s + WINDOW_S)
-                start_s += HOP_S
+            number = 0
+            while (start_s := number * hop_s) + window_s < self.duration_s:
+                yield start_s, self.audio.crop(start_s, start_s + window_s)
+                number += 1
             yield start_s, self.audio.crop(start_s, self.duration_s)
 
 

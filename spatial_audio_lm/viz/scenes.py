@@ -1,7 +1,5 @@
 """The plan of a simulated scene: the room, the listener, what really sounded where, and what was estimated."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,35 +23,13 @@ from spatial_audio_lm.viz.figures import (
     TITLE_SIZE,
     new_figure,
 )
+from spatial_audio_lm.viz.labels import Box, along, around, place_label
 from spatial_audio_lm.viz.listener import draw_listener, draw_wedge, on_plan, plan_half_width_deg
 from spatial_audio_lm.viz.text_layout import line_height, text_width, wrap_text
 
 _WIDTH, _PLAN, _MARGIN = 7.6, 6.4, 0.6  # inches
 _MARKER = 0.16  # inches
 _LABEL_WIDTH = 2.1  # inches
-
-
-@dataclass(frozen=True)
-class _Box:
-    """A rectangle of the picture, in inches."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-    def overlaps(self, other: "_Box") -> bool:
-        apart = (
-            self.right <= other.left or other.right <= self.left or self.top <= other.bottom or other.top <= self.bottom
-        )
-        return not apart
-
-    def outside_of(self, other: "_Box") -> float:
-        """How far it sticks out of another one, in inches."""
-        return (
-            max(0.0, other.left - self.left) + max(0.0, self.right - other.right)
-            + max(0.0, other.bottom - self.bottom) + max(0.0, self.top - other.top)
-        )  # fmt: skip
 
 
 def plot_scene(record: SceneRecord, estimate: Location | None = None, title: str | None = None) -> Figure:
@@ -121,9 +97,9 @@ def _draw_plan(axes: Axes, record: SceneRecord, estimate: Location | None) -> No
     axes.add_patch(room)
 
     head = 0.16 * metres_per_inch
-    taken = [(_Box(-0.24, -0.24, 0.24, 0.3), 10.0)]
+    taken = [(Box(-0.24, -0.24, 0.24, 0.3), 10.0)]
     for corner, following in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        taken += _along(corner / metres_per_inch, following / metres_per_inch, 0.3)
+        taken += along(corner / metres_per_inch, following / metres_per_inch, 0.3)
     if estimate is not None and estimate.azimuth_deg is not None:
         distance = estimate.distance_m if estimate.distance_m is not None else half
         level = float(unit_vector(0.0, estimate.elevation_deg or 0.0)[0])  # a plan shortens what is above or below
@@ -134,28 +110,18 @@ def _draw_plan(axes: Axes, record: SceneRecord, estimate: Location | None) -> No
         point = np.array([float(part) for part in on_plan(estimate.azimuth_deg, distance * level)])
         axes.plot([0, point[0]], [0, point[1]], color=ORANGE, linewidth=1.8, zorder=4)
         axes.plot(*point, "o", markersize=11, color=ORANGE, markeredgecolor="white", markeredgewidth=1.5, zorder=6)
-        taken += [(_around(point / metres_per_inch), 10.0), *_along(np.zeros(2), point / metres_per_inch, 1.0)]
+        taken += [(around(point / metres_per_inch, _MARKER), 10.0), *along(np.zeros(2), point / metres_per_inch, 1.0)]
     draw_listener(axes, 0, 0, head, label_size=SMALL_SIZE - 2)
 
     places = [(source, _from_listener(record, np.asarray(source.position_m))) for source in record.sources]
     for _, place in places:
-        taken += [(_around(place / metres_per_inch), 10.0), *_along(np.zeros(2), place / metres_per_inch, 0.5)]
-    page = _Box(*(np.array([middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half]) / metres_per_inch))
+        taken += [(around(place / metres_per_inch, _MARKER), 10.0), *along(np.zeros(2), place / metres_per_inch, 0.5)]
+    page = Box(*(np.array([middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half]) / metres_per_inch))
     for source, place in places:
         axes.plot([0, place[0]], [0, place[1]], color=BLUE, linewidth=1.2, linestyle=(0, (4, 3)), zorder=3)
         axes.plot(*place, "D", markersize=10, color=BLUE, markeredgecolor="white", markeredgewidth=1.5, zorder=7)
         _label_source(axes, source, place, height_m, metres_per_inch, taken, page)
     _draw_scale(axes, half, middle, metres_per_inch)
-
-
-def _around(place: np.ndarray) -> _Box:
-    return _Box(place[0] - _MARKER, place[1] - _MARKER, place[0] + _MARKER, place[1] + _MARKER)
-
-
-def _along(start: np.ndarray, end: np.ndarray, price: float) -> list[tuple[_Box, float]]:
-    """A line as a chain of small boxes: what a label pays for each that it covers."""
-    steps = np.linspace(0.0, 1.0, max(2, int(np.linalg.norm(end - start) / 0.1)))[:, None]
-    return [(_Box(x - 0.02, y - 0.02, x + 0.02, y + 0.02), price) for x, y in start + steps * (end - start)]
 
 
 def _label_source(
@@ -164,8 +130,8 @@ def _label_source(
     place: np.ndarray,
     height_m: float,
     scale: float,
-    taken: list[tuple[_Box, float]],
-    page: _Box,
+    taken: list[tuple[Box, float]],
+    page: Box,
 ) -> None:
     """Writes what a source is beside it, where it covers least of what is there already."""
     label = next((known.label for known in SOUND_CLASSES if known.id == source.sound_class), source.sound_class)
@@ -177,24 +143,7 @@ def _label_source(
     width = max(text_width(*line) for line in lines) + 0.05
     tall = sum(line_height(size) for _, size, _ in lines)
     x, y = place / scale
-    # All around the marker, close to it first: the box touches its circle with the side or corner that faces it.
-    around = np.asarray(unit_vector(np.arange(0.0, 360.0, 15.0), 0.0))[:, :2]
-    reach = np.minimum(
-        width / 2 / np.maximum(np.abs(around[:, 0]), 1e-6), tall / 2 / np.maximum(np.abs(around[:, 1]), 1e-6)
-    )
-    corners = [
-        (x + direction[0] * (gap + r) - width / 2, y + direction[1] * (gap + r) - tall / 2)
-        for gap in (_MARKER + 0.06, 2 * _MARKER + 0.06)
-        for direction, r in zip(around, reach, strict=True)
-    ]
-
-    def cost(index: int) -> tuple[float, int]:
-        box = _Box(corners[index][0], corners[index][1], corners[index][0] + width, corners[index][1] + tall)
-        return sum(price for other, price in taken if box.overlaps(other)) + 10.0 * box.outside_of(page), index
-
-    best = min(range(len(corners)), key=cost)
-    left, bottom = corners[best]
-    taken.append((_Box(left, bottom, left + width, bottom + tall), 10.0))
+    left, bottom = place_label(float(x), float(y), width, tall, _MARKER, taken, page)
     halo = [withStroke(linewidth=3.0, foreground=GROUND)]
     top = bottom + tall
     for text, size, weight in lines:

@@ -5,4 +5,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from tiny_dspast import (  # noqa: F401
+    ears_clip,
+    locator,
+    long_ears_clip,
+    make_ears,
+    tiny_dspast,
+    tiny_spatial_ast,
+)
 from tiny_elsa import clip, engine, long_clip, make_sound, tiny_elsa  # noqa: F401

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +38,17 @@ def test_memory_is_flat_over_a_thousand_queries(engine, clip):
     assert _growth(engine, clip, 1000) < 16 * MEGABYTE
 
 
-def _write_long(path: Path, minutes: float) -> None:
+def _write_long(path: Path, minutes: float, channels: int = 4) -> None:
     """Noise from the left for a second of each minute, and silence: quick to compress, as long as it says."""
     noise = 0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
-    minute = np.zeros((60 * RATE, 4), dtype=np.float32)
-    minute[10 * RATE : 11 * RATE, :2] = noise[:, None]
-    with soundfile.SoundFile(path, "w", RATE, 4, subtype="PCM_16") as file:
+    minute = np.zeros((60 * RATE, channels), dtype=np.float32)
+    minute[10 * RATE : 11 * RATE, :2] = noise[:, None] * [1.0, 1.0 if channels == 4 else 0.6]
+    with soundfile.SoundFile(path, "w", RATE, channels, subtype="PCM_16") as file:
         for _ in range(round(minutes)):
             file.write(minute)
 
 
-def _peak_growth(engine, path: Path) -> tuple[int, int]:
+def _peak_growth(ask, path: Path) -> tuple[int, int]:
     before = _resident_bytes()
     highest = before
 
@@ -55,21 +56,30 @@ def _peak_growth(engine, path: Path) -> tuple[int, int]:
         nonlocal highest
         highest = max(highest, _resident_bytes())
 
-    result = engine.query(path, ["a dog barking", "rain"], progress=watch)
+    result = ask(path, progress=watch)
     return highest - before, len(result.windows)
 
 
 def test_a_long_file_is_heard_in_windows_without_being_in_memory(engine, tmp_path):
     _write_long(tmp_path / "long.flac", 10)
-    _peak_growth(engine, tmp_path / "long.flac")  # the first batch of windows allocates what the others use again
-    growth, windows = _peak_growth(engine, tmp_path / "long.flac")
+    ask = partial(engine.query, texts=["a dog barking", "rain"])
+    _peak_growth(ask, tmp_path / "long.flac")  # the first batch of windows allocates what the others use again
+    growth, windows = _peak_growth(ask, tmp_path / "long.flac")
     assert windows == 299
+    assert growth < 48 * MEGABYTE  # decoded it has 146
+
+
+def test_events_of_a_long_file_are_heard_in_windows_too(locator, tmp_path):
+    _write_long(tmp_path / "long.flac", 20, channels=2)
+    _peak_growth(locator.locate, tmp_path / "long.flac")
+    growth, windows = _peak_growth(locator.locate, tmp_path / "long.flac")
+    assert windows == 599
     assert growth < 48 * MEGABYTE  # decoded it has 146
 
 
 @pytest.mark.slow
 def test_two_hours(engine, tmp_path):
     _write_long(tmp_path / "long.flac", 120)
-    growth, windows = _peak_growth(engine, tmp_path / "long.flac")
+    growth, windows = _peak_growth(partial(engine.query, texts=["rain"]), tmp_path / "long.flac")
     assert windows == 3599
     assert growth < 96 * MEGABYTE  # decoded it has 1,758

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from spatial_audio_lm.errors import DataError
-from spatial_audio_lm.pipelines.answers import Location, QueryResult, TextMatch, Window
+from spatial_audio_lm.pipelines.answers import EventsResult, HeardEvent, Location, QueryResult, TextMatch, Window
 from spatial_audio_lm.simulation.records import (
     BankReference,
     Receiver,
@@ -112,6 +112,42 @@ def test_left_is_drawn_at_the_left_and_front_up():
     assert dot(90.0)[0] < -0.5 and abs(dot(90.0)[1]) < 1e-9
     assert dot(-90.0)[0] > 0.5
     assert dot(0.0)[1] > 0.5 and dot(180.0)[1] < -0.5
+
+
+def _events(count: int, place: Location, label: str | None = None) -> EventsResult:
+    numbers = {name: getattr(place, name) for name in ("azimuth_deg", "elevation_deg", "distance_m")}
+    labels = itertools.islice(itertools.cycle(["dog bark", "siren", *SENTENCES[2:]]), count)
+    events = tuple(HeardEvent(label or name, 0.97 - 0.01 * k, **numbers) for k, name in enumerate(labels))
+    return EventsResult(
+        file="yard.wav", events=events, start_s=0.0, end_s=4.0, windows=(), **_fields(place)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 40])
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place.azimuth_deg}")
+def test_events_are_legible(place, count):
+    assert_legible(plot_answer(_events(count, place)))
+
+
+@pytest.mark.parametrize("distance_m", [0.0, 0.4, 1.5, 3.0, 10.0])
+@pytest.mark.parametrize("azimuth_deg", range(-180, 180, 30))
+def test_names_of_events_are_legible_everywhere(azimuth_deg, distance_m):
+    place = Location(
+        azimuth_deg=float(azimuth_deg), elevation_deg=5.0, distance_m=distance_m, confidence=0.8, spread_deg=20.0
+    )
+    assert_legible(plot_answer(_events(5, place, "a sound with a long name")))
+
+
+def test_events_are_named_at_their_place():
+    figure = plot_answer(_events(2, PLACES[0]))
+    on_plan = [text.get_text() for text in figure.axes[0].texts]
+    assert "dog bark 97%" in on_plan and "siren 96%" in on_plan
+    said = " ".join(text.get_text() for text in texts_of(figure))
+    for words in ("What sounds", "90° to the left", "2.0 m", "80% sure", "all have the one place"):
+        assert words in said, words
+    without = plot_answer(_events(2, PLACES[-1]))
+    assert not any("dog bark" in text.get_text() for text in without.axes[0].texts)
+    assert "dog bark" in " ".join(text.get_text() for text in texts_of(without))
 
 
 def _windows(number: int, texts: int, mono: bool = False) -> tuple[Window, ...]:

@@ -1,0 +1,44 @@
+"""How sure a model is of a direction that it names by two heads, one of azimuths and one of elevations."""
+
+import torch
+from torch import Tensor
+
+from spatial_audio_lm.layers.localization_bins import LocalizationBins
+from spatial_audio_lm.signal.conventions import great_circle_deg, unit_vector
+
+
+def direction_certainty(
+    azimuths: Tensor,
+    elevations: Tensor,
+    azimuth_deg: float,
+    elevation_deg: float,
+    bins: LocalizationBins,
+    within_deg: float,
+    probability: float,
+) -> tuple[float, float]:
+    """Two numbers of one distribution on the sphere: the product of what both heads say, as if they knew nothing of
+    each other.
+
+    Args:
+        azimuths: Probabilities of the azimuth bins, `(azimuth bins,)`.
+        elevations: Probabilities of the elevation bins, `(elevation bins,)`.
+        azimuth_deg: The answer.
+        elevation_deg: The answer.
+        bins: Where the bins are.
+        within_deg: Radius of a circle around the answer.
+        probability: Of a circle whose radius is asked for.
+
+    Returns:
+        The probability of a direction within `within_deg` degrees of the answer, and the half opening in whole degrees
+        of the cone around it that holds the direction with `probability`.
+    """
+    azimuths, elevations = azimuths.cpu().double(), elevations.cpu().double()
+    across, up = bins.azimuth_deg(torch.arange(len(azimuths))), bins.elevation_deg(torch.arange(len(elevations)))
+    distance_deg = great_circle_deg(
+        unit_vector(across.double()[:, None], up.double()), unit_vector(azimuth_deg, elevation_deg)
+    )
+    joint = azimuths[:, None] * elevations
+    inside = float(joint[distance_deg <= within_deg].sum().clamp(max=1.0))
+    of_degree = torch.bincount(distance_deg.long().flatten(), weights=joint.flatten(), minlength=181)
+    spread_deg = int((of_degree.cumsum(0) < probability * of_degree.sum()).sum()) + 1
+    return inside, float(min(spread_deg, 180))
