@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spatial_audio_lm.simulation.rir_bank import RirBank
     from spatial_audio_lm.simulation.scene_sampling import SceneSettings
 
+_RECEIVERS = ("foa", "binaural")
 _SAMPLE_RATE = 16_000  # Hz of a bank made here: the packaged model's
 _SEEDS_PER_SOUND = 4  # variants of each synthesised sound to draw from
 _MAX_DRAWS = 2_000  # draws for a scene with the wanted words before giving up
@@ -44,12 +45,22 @@ def simulate(
     record: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Render this scene record again (with its --bank, --clips).")
     ] = None,
+    receiver: Annotated[
+        str | None, typer.Option(metavar="|".join(_RECEIVERS), help="What listens. Default: foa, or what --bank has.")
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="sphere|sphere:METRES|FILE",
+            help="Head of a binaural receiver: a sphere (default, each room with its own size), or a SOFA or NPZ file.",
+        ),
+    ] = None,
     rooms: Annotated[int, typer.Option(min=1, help="Rooms of the bank that is made where none is given.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same scenes.")] = 0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Simulate spatial recordings (first-order ambisonics) with known truth.
+    """Simulate spatial recordings (first-order ambisonics or binaural) with known truth.
 
     Writes for each scene a sound file, its record (.json: everything that is needed to render it again, bit for bit),
     and a plan of the room (.png), and prints a sentence that is true of it. Without --clips the sounds are synthesised.
@@ -58,7 +69,6 @@ def simulate(
     """
     from spatial_audio_lm.simulation.clips import ClipStore
     from spatial_audio_lm.simulation.records import SceneRecord
-    from spatial_audio_lm.simulation.rir_bank import RirBank
     from spatial_audio_lm.simulation.scene_sampling import SceneSettings
 
     if record is not None and bank is None:
@@ -66,14 +76,19 @@ def simulate(
     # Refuses impossible values before any room is made.
     settings = SceneSettings(duration_s=duration, num_sources=sources, noise_rate=noise)
     _check_words(direction, distance)
+    _check_receiver(receiver, head, bank)
     out.mkdir(parents=True, exist_ok=True)
     if record is not None:
         assert bank is not None
-        opened = RirBank(bank)
+        opened = _opened_bank(bank, receiver)
         wanted: Iterator[tuple[str, SceneRecord]] = iter([(record.stem, SceneRecord.load(record))])
         scenes = 1
     else:
-        opened = RirBank(bank) if bank is not None else _small_bank(out / "bank", rooms, max(sources, 4), seed)
+        opened = (
+            _opened_bank(bank, receiver)
+            if bank is not None
+            else _small_bank(out / "bank", rooms, max(sources, 4), seed, receiver or "foa", head or "sphere")
+        )
         by_class = _clips_by_class(clips, sound or [], opened.settings.sample_rate)
         words = {"direction": direction, "distance": distance}
         wanted = (
@@ -90,19 +105,51 @@ def simulate(
             advance(number + 1, scenes)
 
 
-def _small_bank(folder: Path, rooms: int, places: int, seed: int) -> "RirBank":
+def _check_receiver(receiver: str | None, head: str | None, bank: Path | None) -> None:
+    if receiver is not None and receiver not in _RECEIVERS:
+        raise ConfigError(f"--receiver is {receiver!r}; one of {', '.join(_RECEIVERS)} is wanted")
+    if head is not None and bank is not None:
+        raise ConfigError(
+            "--head is for rooms that are simulated here; the heads of --bank were chosen when it was made"
+        )
+    if head is not None and receiver != "binaural":
+        raise ConfigError("only a binaural receiver has a head: give --receiver binaural as well")
+
+
+def _opened_bank(folder: Path, receiver: str | None) -> "RirBank":
+    from spatial_audio_lm.simulation.rir_bank import RirBank
+
+    bank = RirBank(folder)
+    if receiver not in (None, bank.settings.receiver_format):
+        raise ConfigError(
+            f"--receiver is {receiver}, the bank {folder} was made with {bank.settings.receiver_format}: leave "
+            "--receiver out, or give another bank"
+        )
+    return bank
+
+
+def _small_bank(folder: Path, rooms: int, places: int, seed: int, receiver: str, head: str) -> "RirBank":
     """A bank of a few rooms; made once, opened the next time."""
+    from spatial_audio_lm.simulation.head_files import HeadStore
     from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, begin_bank, finish_bank, process_shard
 
+    heads = HeadStore((head,))
     settings = BankSettings(
-        split="test", num_rooms=rooms, sources_per_room=places, sample_rate=_SAMPLE_RATE, rooms_per_shard=1, seed=seed
+        split="test",
+        num_rooms=rooms,
+        sources_per_room=places,
+        sample_rate=_SAMPLE_RATE,
+        receiver_format="binaural" if receiver == "binaural" else "foa",
+        rooms_per_shard=1,
+        seed=seed,
+        heads=(heads.record(head),) if receiver == "binaural" else (),
     )
     begin_bank(folder, settings)
     if (folder / "complete.json").exists():
         return RirBank(folder)
     with progress_bar("Simulating rooms", unit="room") as advance:
         for shard in range(settings.num_shards):
-            process_shard(shard, settings, folder)
+            process_shard(shard, settings, folder, heads)
             advance(shard + 1, settings.num_shards)
     return finish_bank(folder, settings)
 

@@ -1,16 +1,21 @@
 """`simulate`: scenes that are what was asked for, described truly, and rendered again bit for bit."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from spatial_audio_lm.cli.main import app
+from spatial_audio_lm.files import sha256_of_file
 from spatial_audio_lm.language.parsing import parse_attributes
 from spatial_audio_lm.signal.intensity_direction import intensity_direction
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
-from spatial_audio_lm.simulation.records import SceneRecord
+from spatial_audio_lm.simulation.head_files import load_head
+from spatial_audio_lm.simulation.records import Head, SceneRecord
+from tests.simulation.test_head_files import write_npz
 
 
 def run(*arguments: object) -> list[dict]:
@@ -43,6 +48,64 @@ def test_the_same_seed_gives_the_same_bytes_and_a_record_renders_again(scenes, t
     assert first == [Path(made["audio"]).read_bytes() for made in run(scenes, *arguments)]
     (again,) = run(tmp_path, "--record", scenes / "scene-0001.json", "--bank", scenes / "bank")
     assert Path(again["audio"]).read_bytes() == first[1] != first[0]
+
+
+def louder_at_the_left_db(made: dict) -> float:
+    """By how much, above 1.5 kHz, where a head throws a shadow."""
+    spectra = torch.fft.rfft(SpatialAudio.load(made["audio"]).waveform.double())
+    energy = spectra[:, int(1500 / 8000 * spectra.shape[-1]) :].abs().square().sum(-1)
+    return 10 * math.log10(float(energy[0] / energy[1]))
+
+
+@pytest.mark.parametrize("direction", ["left", "right"])
+def test_two_ears_hear_a_scene(tmp_path_factory, direction):
+    folder = tmp_path_factory.getbasetemp() / "ears"
+    arguments = (folder, "--receiver", "binaural", "--rooms", 4, "--sound", "footsteps", "--direction", direction)
+    (made,) = run(*arguments)
+    audio, record = SpatialAudio.load(made["audio"]), SceneRecord.load(made["record"])
+    assert audio.format == "binaural" and record.receiver.format == "binaural"
+    assert record.receiver.head is not None and 0.075 <= record.receiver.head.radius_m <= 0.1
+    assert parse_attributes(made["caption"]).direction == direction
+    assert (1 if direction == "left" else -1) * louder_at_the_left_db(made) > 3.0
+    first = Path(made["audio"]).read_bytes()
+    (again,) = run(folder, "--record", made["record"], "--bank", folder / "bank", "--receiver", "binaural")
+    assert Path(again["audio"]).read_bytes() == first
+
+
+def test_heads_by_radius_and_from_a_file(tmp_path):
+    (made,) = run(tmp_path / "wide", "--receiver", "binaural", "--head", "sphere:0.1", "--rooms", 1)
+    assert SceneRecord.load(made["record"]).receiver.head == Head("sphere", radius_m=0.1)
+    path = write_npz(tmp_path / "dummy.npz")
+    assert len(load_head(path).directions) == 375
+    (made,) = run(tmp_path / "dummy", "--receiver", "binaural", "--head", path, "--rooms", 1)
+    head = SceneRecord.load(made["record"]).receiver.head
+    assert head.name == "dummy" and head.sha256 == sha256_of_file(path)
+    # Its rooms render again without the file of the head.
+    path.unlink()
+    (again,) = run(tmp_path / "again", "--record", made["record"], "--bank", tmp_path / "dummy" / "bank")
+    assert Path(again["audio"]).read_bytes() == Path(made["audio"]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--receiver", "stereo"], 2, "--receiver is 'stereo'; one of foa, binaural is wanted"),
+        (["--head", "sphere"], 2, "give --receiver binaural as well"),
+        (["--receiver", "foa", "--head", "sphere"], 2, "only a binaural receiver has a head"),
+        (["--receiver", "binaural", "--head", "sphere:0.5"], 2, "heads have 0.06 to 0.12 m"),
+        (["--receiver", "binaural", "--head", "round"], 1, "round: no such file; a head is a .sofa or .npz file"),
+        (["--receiver", "binaural", "--bank", "{scenes}/bank"], 2, "was made with foa: leave --receiver out"),
+        (["--receiver", "binaural", "--head", "sphere", "--bank", "{scenes}/bank"], 2, "--head is for rooms"),
+        (["--rooms", "6", "--receiver", "binaural", "--out", "same"], 1, "begun with settings.heads"),
+    ],
+)
+def test_receivers_that_cannot_be_are_named(scenes, tmp_path, arguments, status, message):
+    out = tmp_path / "out"
+    if "--out" in arguments:  # a folder whose rooms were heard by ambisonics
+        arguments, out = arguments[:-2], scenes
+    result = CliRunner().invoke(app, ["simulate", str(out), *(a.replace("{scenes}", str(scenes)) for a in arguments)])
+    assert result.exit_code == status
+    assert message in " ".join(result.stderr.split())
 
 
 def test_dry_recordings_of_ones_own(scenes, tmp_path, make_sound):

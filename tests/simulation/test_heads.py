@@ -150,10 +150,11 @@ def test_a_radius_that_no_head_has_is_refused(radius):
 
 
 def test_delays_of_responses_are_found():
-    click = np.zeros((3, 128))
-    click[[0, 1, 2], [20, 20, 57]] = 1.0
-    click[1, 25] = 0.6  # an echo, which minimum phase includes
-    assert onset_delays(click) == pytest.approx([20.0, 20.0, 57.0], abs=0.13)
+    heard = np.zeros((4, 128))
+    heard[[0, 1, 2], [20, 20, 57]] = 1.0
+    heard[1, 25] = 0.6  # an echo, and a response that dies away: both are minimum-phase, and begin where they begin
+    heard[3, 57:] = 0.9 ** np.arange(71)
+    assert onset_delays(heard) == pytest.approx([20.0, 20.0, 57.0, 57.0], abs=0.13)
 
 
 @pytest.fixture(scope="module")
