@@ -143,6 +143,20 @@ def test_noise_keeps_its_power_on_the_way_to_the_ears():
     assert not diffuse_at_the_ears(np.zeros((2, 500)), SphericalHead(), RATE).any()
 
 
+def test_of_an_uneven_head_the_later_ear_hears_noise_later():
+    """A right ear that hears everything an eighth of a millisecond late: the sign of the phase between the ears."""
+    sphere = measured_sphere()
+    uneven = sphere.responses.copy()
+    uneven[:, 1] = np.roll(uneven[:, 1], 6, axis=-1)
+    head = MeasuredHead(sphere.directions, uneven, sphere.sample_rate)
+    ears = diffuse_at_the_ears(np.random.default_rng(0).standard_normal((2, 60_000)), head, RATE)
+    frequency, cross = csd(ears[1], ears[0], RATE, nperseg=1024)  # scipy's takes the conjugate of the first
+    band = (frequency > 100) & (frequency < 350)
+    phase = 2 * np.pi * frequency[band] * 6 / sampled_heads.RATE
+    np.testing.assert_allclose(np.angle(cross[band]), phase, atol=0.2)
+    assert np.angle(cross[band]).mean() == pytest.approx(phase.mean(), rel=0.1)
+
+
 def test_same_seed_same_bits_and_every_source_its_own_tail():
     room = room_of((6.0, 5.0, 3.0), 0.5)
     one = place(room, 10, 0, 2.0)

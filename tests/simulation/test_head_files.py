@@ -80,7 +80,7 @@ def test_sofa_whose_first_receiver_is_the_right_ear(tmp_path, expected, kind):
     path = write_sofa(
         tmp_path / "head.sofa",
         Data_IR=RESPONSES[:, ::-1],
-        ReceiverPosition=[[0, -0.09, 0], [0, 0.09, 0]] if cartesian else [[270, 0, 0.09], [90, 0, 0.09]],
+        ReceiverPosition=[[0, -0.09, 0], [0, 0.09, 0]] if cartesian else [[300, 0, 0.09], [100, 0, 0.09]],
         ReceiverPosition_Type=kind,
         ReceiverPosition_Units="metre" if cartesian else "degree, degree, metre",
     )
