@@ -29,8 +29,8 @@ def direction_certainty(
         probability: Of a circle whose radius is asked for.
 
     Returns:
-        The probability of a direction within `within_deg` degrees of the answer, and the half opening in whole degrees
-        of the cone around it that holds the direction with `probability`.
+        The probability of a direction within `within_deg` degrees of the answer, and the half opening of the
+        cone around it (to a degree, and half a bin at least) that holds the direction with `probability`.
     """
     azimuths, elevations = azimuths.cpu().double(), elevations.cpu().double()
     across, up = bins.azimuth_deg(torch.arange(len(azimuths))), bins.elevation_deg(torch.arange(len(elevations)))
@@ -41,4 +41,5 @@ def direction_certainty(
     inside = float(joint[distance_deg <= within_deg].sum().clamp(max=1.0))
     of_degree = torch.bincount(distance_deg.long().flatten(), weights=joint.flatten(), minlength=181)
     spread_deg = int((of_degree.cumsum(0) < probability * of_degree.sum()).sum()) + 1
-    return inside, float(min(spread_deg, 180))
+    half_bin_deg = 180.0 / len(azimuths)  # nobody knows where in a bin it is
+    return inside, float(min(max(spread_deg, half_bin_deg), 180.0))
