@@ -21,6 +21,7 @@ from spatial_audio_lm.cli.query import query
 from spatial_audio_lm.cli.simulate import simulate
 from spatial_audio_lm.language.attributes import spatial_attributes
 from spatial_audio_lm.signal.conventions import FOA_CHANNELS, unit_vector
+from spatial_audio_lm.simulation.heads import SphericalHead
 
 LISTENER = "#4a4a4a"
 AXIS = "#1f6f8b"
@@ -124,6 +125,42 @@ def draw_space(path: Path) -> None:
     plt.close(figure)
 
 
+def draw_head(path: Path) -> None:
+    """What lies between the two ears of a sphere: delay and level by azimuth, and how alike a diffuse field is."""
+    rate, n_fft, head = 32_000, 2048, SphericalHead()
+    frequency = np.fft.rfftfreq(n_fft, 1 / rate)
+    azimuths = np.arange(-180.0, 181.0)
+    left, right = np.moveaxis(head.ear_spectra(np.asarray(unit_vector(azimuths, 0.0)), n_fft, rate)[..., 1:], 1, 0)
+    delay_us = 1e6 * np.unwrap(np.angle(left * np.conj(right)), axis=-1) / (2 * np.pi * frequency[1:])
+    level_db = 20 * np.log10(np.abs(left) / np.abs(right))
+    figure, (times, levels, field) = plt.subplots(1, 3, figsize=(12.5, 3.9), layout="constrained")
+    colors = (AXIS, "#e08e2b", "#7b9e3f")
+    for axes, values, shown in ((times, delay_us, (250, 1000, 4000)), (levels, level_db, (500, 2000, 6000))):
+        for hertz, color in zip(shown, colors, strict=True):
+            name = f"{hertz} Hz" if hertz < 1000 else f"{hertz // 1000} kHz"
+            axes.plot(azimuths, values[:, round(hertz * n_fft / rate) - 1], color=color, label=name, linewidth=1.8)
+        axes.set_xticks(
+            [-180, -90, 0, 90, 180], ["-180°\nback", "-90°\nright", "0°\nfront", "+90°\nleft", "+180°\nback"]
+        )
+        axes.set_xlim(180, -180)  # left on the left
+    times.set_title("left ear earlier by (µs)", fontsize=12)
+    levels.set_title("left ear louder by (dB)", fontsize=12)
+    for radius, color in zip((0.075, 0.0875, 0.1), colors, strict=True):
+        powers = SphericalHead(radius).diffuse_spectra(n_fft, rate)
+        coherence = (powers[2] / np.sqrt(powers[0] * powers[1])).real
+        field.plot(frequency[1:], coherence[1:], color=color, label=f"radius {100 * radius:g} cm", linewidth=1.8)
+    field.set_xscale("log")
+    field.set_xlim(40, 8000)
+    field.set_xticks([62.5, 250, 1000, 4000], ["62.5", "250", "1000", "4000 Hz"])
+    field.set_title("coherence of a diffuse field at the ears", fontsize=12)
+    for axes in (times, levels, field):
+        axes.axhline(0, color="#cccccc", linewidth=0.8, zorder=0)
+        axes.legend(frameon=False, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
 def draw_query(path: Path) -> None:
     """The README's picture, made as `make demo` makes it."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -135,7 +172,11 @@ def draw_query(path: Path) -> None:
 def main(folder: Path) -> list[Path]:
     """Draw every figure into a folder; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {folder / "space.png": draw_space, folder / "query.png": draw_query}
+    figures = {
+        folder / "space.png": draw_space,
+        folder / "head.png": draw_head,
+        folder / "query.png": draw_query,
+    }
     for path, draw in figures.items():
         draw(path)
     return list(figures)
