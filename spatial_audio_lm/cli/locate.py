@@ -88,7 +88,7 @@ def locate(
                 if json:
                     print_json(_fields(result))
                 else:
-                    print(f"{one_line(file)}: {_in_words(result)}")
+                    print(f"{one_line(file)}: {_in_words(result, threshold)}")
                     if plot is not None:
                         print(f"picture: {plot}")
             advance(number + 1, len(files))
@@ -142,13 +142,14 @@ def _fields(result: QueryResult) -> dict[str, object]:
     return fields
 
 
-def _in_words(result: QueryResult) -> str:
+def _in_words(result: QueryResult, threshold: float) -> str:
     said = place_in_words(result)
     if isinstance(result, EventsResult) and result.events:
         named = [f"{one_line(event.label)} {event.probability:.2f}" for event in result.events[:_MAX_EVENTS]]
         if len(result.events) > _MAX_EVENTS:
             named.append(f"{len(result.events) - _MAX_EVENTS} more")
-        said = f"{', '.join(named)}: {said}"
+        unsure = "perhaps " if result.events[0].probability < threshold else ""
+        said = f"{unsure}{', '.join(named)}: {said}"
     if len(result.windows) > 1:
         said += f", heard at {clock(result.start_s)}"
     return said + (f"; resampled from {result.resampled_from} Hz" if result.resampled_from else "")

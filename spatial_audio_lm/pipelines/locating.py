@@ -46,6 +46,7 @@ _CLASSES: dict[str, tuple[Any, Any]] = {
     "spatial_ast": (SpatialASTForSoundEventLocalization, SpatialASTFeatureExtractor),
 }
 EVENT_MODEL_TYPES = tuple(_CLASSES)
+_DEAD_EAR = 1e-5  # of the other ear's energy (50 dB); the shadow of a head is 20 to 40 dB deep
 _BATCH = 8  # windows that go through the model together
 _SHORT_S = 0.25  # of recordings so short that a direction means little
 _SPARE_SAMPLES = 16  # what rounding to whole samples at another rate can add to a window, and more
@@ -134,8 +135,8 @@ class SoundEventLocator:
 
         Returns:
             The events of the window that answers, their place, and all windows. Without a direction (mono, both ears
-            alike, silence) all numbers of the place are None and `reason` says why; in silence there are no events
-            either.
+            alike, a dead channel, silence) all numbers of the place are None and `reason` says why; in silence there
+            are no events either.
 
         Raises:
             SpatialAudioError: A recording that cannot be used, with the way out.
@@ -147,7 +148,7 @@ class SoundEventLocator:
         resampled_from: int | None = None
         warnings: tuple[str, ...] = ()
         stretches = recording.stretches(self.whole_s, self.window_s, self.window_s / 2)
-        while batch := list(itertools.islice(stretches, _BATCH)):
+        while batch := [_with_one_ear_known(stretch) for stretch in itertools.islice(stretches, _BATCH)]:
             windows += self._windows(recording, batch, threshold)
             rate, warnings = batch[-1].audio.sample_rate, batch[-1].audio.warnings
             resampled_from = rate if rate != self.sample_rate else None
@@ -208,6 +209,11 @@ class SoundEventLocator:
             features = self.extractor(ears)["input_features"]
         except AudioValueError as error:  # shorter than a window of the STFT
             raise AudioValueError(f"{recording.name}: {error}") from error
+        if not bool(torch.isfinite(features).all()):
+            peak = max(float(audio.waveform.abs().max()) for audio in ears)
+            raise AudioValueError(
+                f"{recording.name}: has a peak of {peak:.3g}, which no feature can hold: scale it to -1..1"
+            )
         outputs = self.model(features.to(self.model.device))
         logits = (outputs.event_logits, outputs.distance_logits, outputs.azimuth_logits, outputs.elevation_logits)
         if not all(bool(torch.isfinite(values).all()) for values in logits):
@@ -252,6 +258,18 @@ def _require_ears(recording: OpenRecording, audio: SpatialAudio) -> None:
             f"binaural recording (left, right), or ask a model that hears ambisonics (--model {DEFAULT_QUERY_MODEL}, "
             "SpatialQuery)"
         )
+
+
+def _with_one_ear_known(stretch: Stretch) -> Stretch:
+    """A window of which one channel is dead has no direction: no head shades an ear so much."""
+    audio = stretch.audio
+    if stretch.reason is not None or audio.format != "binaural":
+        return stretch
+    energy = audio.waveform.double().square().sum(-1)
+    if float(energy.min()) >= float(energy.max()) * _DEAD_EAR:
+        return stretch
+    side = ("left", "right")[int(energy.argmin())]
+    return replace(stretch, reason=f"one ear: the {side} channel is silent beside the other")
 
 
 def _two_ears(audio: SpatialAudio) -> SpatialAudio:

@@ -80,8 +80,9 @@ def _names(result: QueryResult) -> list[str]:
     """What stands at the place of the sound."""
     if not isinstance(result, EventsResult):
         return []
-    shown = [f"{event.label} {event.probability:.0%}" for event in result.events[:_MAX_NAMES]]
-    return shown + ([f"and {len(result.events) - _MAX_NAMES} more"] if len(result.events) > _MAX_NAMES else [])
+    names = [f"{event.label} {event.probability:.0%}" for event in result.events]
+    hidden = len(names) - _MAX_NAMES
+    return names if hidden <= 1 else [*names[:_MAX_NAMES], f"and {hidden} more"]
 
 
 def _bars(result: QueryResult) -> tuple[str, list[_Bar], str]:

@@ -82,6 +82,12 @@ def test_people_get_a_line_a_file(tiny_dspast, ears_clip, long_ears_clip, tmp_pa
     assert "heard at 0:" in long and long.endswith("resampled from 24000 Hz")
 
 
+def test_a_sound_below_the_threshold_is_a_guess(tiny_dspast, ears_clip):
+    guess = run("locate", ears_clip, "--model", tiny_dspast, "--threshold", "1").stdout
+    assert guess.startswith(f"{ears_clip}: perhaps ")
+    assert "perhaps" not in run("locate", ears_clip, "--model", tiny_dspast, "--threshold", "0").stdout
+
+
 def test_no_direction_for_people_and_machines(tiny_dspast, make_ears, tmp_path):
     left = make_ears().waveform[:1]
     for name, ears, reason in (

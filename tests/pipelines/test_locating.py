@@ -117,6 +117,20 @@ def test_no_direction_where_there_is_none(locator, make_ears, tmp_path):
         assert result.reason.startswith("silence") and result.events == () and result.azimuth_deg is None
 
 
+def test_a_dead_channel_is_no_ear(locator, make_ears):
+    for side, gains in (("right", (1.0, 1e-3)), ("left", (0.0, 1.0))):
+        result = locator.locate(SpatialAudio.from_array(make_ears().waveform * torch.tensor(gains)[:, None], RATE))
+        assert result.reason.startswith(f"one ear: the {side} channel") and result.azimuth_deg is None
+        assert result.events
+    shaded = make_ears().waveform * torch.tensor([1.0, 0.02])[:, None]
+    assert locator.locate(SpatialAudio.from_array(shaded, RATE)).azimuth_deg is not None
+
+
+def test_a_peak_beyond_all_measure_is_not_blamed_on_the_model(locator, make_ears):
+    with pytest.raises(AudioValueError, match="scale it"):
+        locator.locate(SpatialAudio.from_array(make_ears().waveform * 1e30, RATE))
+
+
 def test_a_file_with_mono_copied_to_both_ears_for_a_while_is_answered_by_the_rest(locator, make_ears):
     ears = make_ears(12.0).waveform.clone()
     ears[1, : 8 * RATE] = ears[0, : 8 * RATE] = 5 * ears[0, : 8 * RATE]
