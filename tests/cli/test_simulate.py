@@ -15,7 +15,7 @@ from spatial_audio_lm.signal.intensity_direction import intensity_direction
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.head_files import load_head
 from spatial_audio_lm.simulation.records import Head, SceneRecord
-from tests.simulation.test_head_files import write_npz
+from tests.simulation.sampled_heads import write_npz
 
 
 def run(*arguments: object) -> list[dict]:

@@ -1,5 +1,7 @@
 """A spherical head as a measurement would have found it: what a measured head must answer is then known."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +31,19 @@ def responses(azimuth: Array, elevation: Array, delay: int = DELAY) -> Array:
     directions = np.asarray(unit_vector(azimuth, elevation))
     waiting = np.exp(-2j * np.pi * delay * np.arange(n_fft // 2 + 1) / n_fft)
     return np.fft.irfft(SphericalHead().ear_spectra(directions, n_fft, RATE) * waiting, n_fft)[..., :TAPS]
+
+
+def write_npz(path: Path, **changes: object) -> Path:
+    """The file of such a measurement, with arrays changed, or left out where they are None."""
+    azimuth, elevation = grid()
+    arrays = {
+        "ir": responses(azimuth, elevation).astype(np.float32),
+        "azimuth_deg": azimuth,
+        "elevation_deg": elevation,
+        "sample_rate": np.array(RATE),
+    }
+    np.savez(path, **{name: value for name, value in (arrays | changes).items() if value is not None})
+    return path
 
 
 def differences(head: HeadModel, directions: Array, rate: int, n_fft: int = 1024) -> tuple[Array, Array, Array]:

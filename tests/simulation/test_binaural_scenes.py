@@ -26,7 +26,7 @@ from spatial_audio_lm.simulation.rir_bank import (
 from spatial_audio_lm.simulation.rooms import sample_elevation
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings, sample_scene
 from spatial_audio_lm.simulation.scenes import render_scene
-from tests.simulation.test_head_files import write_npz
+from tests.simulation.sampled_heads import write_npz
 
 RATE = 16_000
 SPHERES = BankSettings(
@@ -82,6 +82,12 @@ def test_isotropic_elevations_are_drawn():
     height = np.sin(np.radians(drawn))  # every part of a sphere alike: heights are uniform
     counts, _ = np.histogram(height, bins=8, range=(np.sin(np.radians(-47.5)), np.sin(np.radians(48.7))))
     assert counts.min() > 0.85 * 500 and counts.max() < 1.15 * 500
+
+
+def test_a_bank_is_drawn_with_its_elevations(ears, tmp_path):
+    captions = make_bank(tmp_path / "bank", replace(SPHERES, num_rooms=1, elevations="captions"))
+    for here, there in zip(ears.rows, captions.rows, strict=False):
+        assert here.size_m == there.size_m and here.head == there.head and here.elevation_deg != there.elevation_deg
 
 
 def test_ambisonic_banks_have_no_heads(bank):

@@ -1,6 +1,7 @@
 """Heads from files: what was written is what is heard, and a damaged or foreign file is refused by name."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import netCDF4
@@ -8,28 +9,16 @@ import numpy as np
 import pytest
 import sofar
 
-from spatial_audio_lm.errors import ConfigError, DataError
+from spatial_audio_lm.errors import ConfigError, DataError, MissingExtraError
 from spatial_audio_lm.signal.conventions import unit_vector
 from spatial_audio_lm.simulation.head_files import HeadStore, load_head
 from spatial_audio_lm.simulation.heads import MeasuredHead, SphericalHead, onset_delays
 from spatial_audio_lm.simulation.records import Head
 from tests.simulation import sampled_heads
+from tests.simulation.sampled_heads import write_npz
 
 AZIMUTH, ELEVATION = sampled_heads.grid()
 RESPONSES = sampled_heads.responses(AZIMUTH, ELEVATION)
-LEFT = np.array([[0.0, 1.0, 0.0]])
-
-
-def write_npz(path: Path, **changes) -> Path:
-    arrays = {
-        "ir": RESPONSES.astype(np.float32),
-        "azimuth_deg": AZIMUTH,
-        "elevation_deg": ELEVATION,
-        "sample_rate": np.array(sampled_heads.RATE),
-    }
-    arrays |= changes
-    np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
-    return path
 
 
 def write_sofa(path: Path, convention: str = "SimpleFreeFieldHRIR", **changes) -> Path:
@@ -237,6 +226,13 @@ def test_what_is_no_file_of_a_head(tmp_path):
     (tmp_path / "head.mat").write_bytes(b"MATLAB")
     with pytest.raises(DataError, match=r"head\.mat: a head is a \.sofa or \.npz file"):
         load_head(tmp_path / "head.mat")
+
+
+def test_without_sofar_the_extra_is_named(tmp_path, monkeypatch):
+    path = write_sofa(tmp_path / "head.sofa")
+    monkeypatch.setitem(sys.modules, "sofar", None)  # as where it is not installed
+    with pytest.raises(MissingExtraError, match=r"spatial-audio-lm\[sofa\]"):
+        load_head(path)
 
 
 def test_the_store_finds_heads_by_what_is_in_their_files(tmp_path):
