@@ -17,6 +17,7 @@ Features are made of the batch, on the model's device; spans and patches are hid
 After it, recipes/evaluate_dspast.py measures. The output folder's `final` loads with `from_pretrained`.
 """
 
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -171,7 +172,10 @@ def build_model(config: Config, labels: Sequence[str]) -> tuple[Any, BinauralFea
         "num_mel_bins": extractor.feature_size,
         "num_frames": extractor.num_frames,
     } | config.model
-    return make_model(make_config(id2label=dict(enumerate(labels)), **settings)), extractor
+    model = make_model(make_config(id2label=dict(enumerate(labels)), **settings))
+    with torch.no_grad():  # as rare as it is, instead of learning first that most events are absent
+        model.event_head.bias.fill_(-math.log(max(len(labels) - 1, 1)))
+    return model, extractor
 
 
 def scene_plan(config: Config, sample_rate: int) -> tuple[FeaturePlan, RirBank]:

@@ -232,6 +232,8 @@ class SceneFeatures:
     def column(self, name: str) -> Tensor:
         """One label of all scenes, `(scenes,)` or `(scenes, 5)`."""
         self._begin_reading()
+        if self._in_memory:
+            return self._memory[name]
         return torch.cat([shard.get_tensor(name) for shard in self._open])
 
     def _begin_reading(self) -> None:
@@ -247,6 +249,7 @@ class SceneFeatures:
                     for number, shard in enumerate(self._open):  # one at a time: all twice might not fit
                         part = shard.get_tensor(name)
                         whole[number * self._per_shard :][: len(part)] = part
+                self._open = [None]  # mapped files would count beside what was read from them
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": [], "_memory": {}}

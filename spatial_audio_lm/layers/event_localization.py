@@ -11,6 +11,7 @@ from transformers.utils import ModelOutput
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError, DataError
 from spatial_audio_lm.layers.event_localization_config import LOCALIZATION_HEADS, EventLocalizationConfig
+from spatial_audio_lm.layers.feature_fusion import float32_batch_norm
 from spatial_audio_lm.layers.masking import drop_rows, mask_spans
 
 LABELS = ("events", "distance_m", "azimuth_deg", "elevation_deg")
@@ -71,11 +72,15 @@ class EventLocalizationOutput(ModelOutput):
 
 
 class LocalizationHead(nn.Linear):
-    """A linear classifier that begins at nearly zero, as published."""
+    """A linear classifier that begins at nearly zero, as published, unless `init_std` says otherwise."""
+
+    def __init__(self, dim: int, num_classes: int, init_std: float = 2e-5):
+        super().__init__(dim, num_classes)
+        self.init_std = init_std
 
     def reset(self) -> None:
-        """Normal weights of 0.00002 cut at two deviations, and no bias."""
-        init.trunc_normal_(self.weight, std=2e-5, a=-4e-5, b=4e-5)
+        """Normal weights of `init_std` cut at two deviations, and no bias."""
+        init.trunc_normal_(self.weight, std=self.init_std, a=-2 * self.init_std, b=2 * self.init_std)
         init.zeros_(self.bias)
 
 
@@ -106,6 +111,27 @@ def hide_rows(tokens: Tensor, config: EventLocalizationConfig, training: bool) -
     if not training or not (config.drop_time_patches or config.drop_mel_patches):
         return tokens
     return drop_rows(tokens, config.grid, config.drop_time_patches, config.drop_mel_patches)
+
+
+class Readout(nn.Module):
+    """What a head reads of the last tokens, by the config's `readout`.
+
+    Args:
+        config: of the model.
+        dim: width of the tokens.
+    """
+
+    def __init__(self, config: EventLocalizationConfig, dim: int):
+        super().__init__()
+        self.num_cls_tokens = config.num_cls_tokens
+        self.norm = nn.BatchNorm1d(dim, affine=False) if config.readout == "pooled" else None
+
+    def forward(self, tokens: Tensor, first: int, count: int = 1) -> Tensor:
+        """Of tokens `(batch, tokens, dim)` the mean of `count` class tokens from `first` on: `(batch, dim)`."""
+        token = tokens[:, first : first + count].mean(1)
+        if self.norm is None:
+            return token
+        return float32_batch_norm(self.norm, token + tokens[:, self.num_cls_tokens :].mean(1)).to(token.dtype)
 
 
 class EventLocalizationMixin:

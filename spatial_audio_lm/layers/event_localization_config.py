@@ -11,6 +11,7 @@ from spatial_audio_lm.layers.patch_embedding import PATCH_STEMS
 
 LOCALIZATION_HEADS = ("event", "distance", "azimuth", "elevation")
 DECODINGS = ("argmax", "local_mean")
+READOUTS = ("cls", "pooled")
 NUM_PUBLISHED_EVENTS = 355  # the sound events of AudioSet that BAT's authors kept
 
 
@@ -42,6 +43,11 @@ class EventLocalizationConfig(PretrainedConfig):
             left out for each item (published: 0.25 and 0.25).
         distance_bin_m, num_distance_bins, num_azimuth_bins, num_elevation_bins, angle_convention: see
             `LocalizationBins`.
+        readout: what the heads read. "cls": class tokens alone, as published. "pooled": the mean of the patches is
+            added, and what all recordings have in common is taken away by a batch norm: for a training from nothing
+            the short way from the sound to the heads.
+        head_init_std: deviation of the first weights of the linear heads; at the published 2e-5 hardly anything is
+            learned below them until they have grown.
         decoding: how the heads' bins become numbers. "argmax": the most probable bin, as published. "local_mean": the
             centre of gravity of the neighbourhood (20 degrees or one bin of distance to either side) that holds most.
         loss_weights: weights of the losses "event", "distance", "azimuth", "elevation".
@@ -73,6 +79,8 @@ class EventLocalizationConfig(PretrainedConfig):
         num_azimuth_bins: int = 360,
         num_elevation_bins: int = 180,
         angle_convention: str = "spatial_ast",
+        readout: str = "cls",
+        head_init_std: float = 2e-5,
         decoding: str = "argmax",
         loss_weights: dict[str, float] | None = None,
         **kwargs: Any,
@@ -100,7 +108,11 @@ class EventLocalizationConfig(PretrainedConfig):
         self.num_azimuth_bins = num_azimuth_bins
         self.num_elevation_bins = num_elevation_bins
         self.angle_convention = angle_convention
+        self.readout = readout
+        self.head_init_std = head_init_std
         self.decoding = decoding
+        if readout not in READOUTS:
+            raise ConfigError(f"readout is {readout!r}; expected one of {', '.join(READOUTS)}")
         if patch_stem not in PATCH_STEMS:
             raise ConfigError(f"patch_stem is {patch_stem!r}; expected one of {', '.join(PATCH_STEMS)}")
         if decoding not in DECODINGS:

@@ -30,6 +30,7 @@ from spatial_audio_lm.layers.event_localization import (
     EventLocalizationMixin,
     EventLocalizationOutput,
     LocalizationHead,
+    Readout,
     hide_rows,
     hide_spans,
     require_feature_maps,
@@ -207,11 +208,12 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
     def __init__(self, config: DSpASTConfig):
         super().__init__(config)
         self.dspast = DSpASTModel(config)
+        self.readouts = nn.ModuleDict({name: Readout(config, config.branch_dim) for name in BRANCHES})
         self.distance_head = AdaCosHead(config.branch_dim, config.num_distance_bins)
         self.azimuth_head = AdaCosHead(config.branch_dim, config.num_azimuth_bins)
         self.elevation_head = AdaCosHead(config.branch_dim, config.num_elevation_bins)
         self.event_norm = nn.LayerNorm(config.branch_dim, eps=config.layer_norm_eps)
-        self.event_head = LocalizationHead(config.branch_dim, config.num_labels)
+        self.event_head = LocalizationHead(config.branch_dim, config.num_labels, config.head_init_std)
         self.post_init()
 
     def class_scores(self, head: str, logits: Tensor, target: Tensor | None = None) -> Tensor:
@@ -256,8 +258,8 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
         """
         names = require_branches(branches)
         encoded = self.dspast(input_features, branches=names, output_hidden_states=output_hidden_states)
-        cls_tokens = encoded.last_hidden_state[:, : self.config.num_cls_tokens].mean(1)
-        token = dict(zip(names, cls_tokens.split(self.config.branch_dim, dim=-1), strict=True))
+        parts = zip(names, encoded.last_hidden_state.split(self.config.branch_dim, dim=-1), strict=True)
+        token = {name: self.readouts[name](part, 0, self.config.num_cls_tokens) for name, part in parts}
         logits: dict[str, Tensor] = {}
         if "event" in token:
             logits["event"] = self.event_head(self.event_norm(token["event"]))

@@ -22,6 +22,7 @@ from spatial_audio_lm.layers.event_localization import (
     EventLocalizationMixin,
     EventLocalizationOutput,
     LocalizationHead,
+    Readout,
     hide_rows,
     hide_spans,
     require_feature_maps,
@@ -128,13 +129,16 @@ class SpatialASTForSoundEventLocalization(EventLocalizationMixin, SpatialASTPreT
             raise ConfigError(f"num_cls_tokens is {config.num_cls_tokens}; the heads read three class tokens")
         dim, eps = config.hidden_size, config.layer_norm_eps
         self.spatial_ast = SpatialASTModel(config)
+        self.distance_readout = Readout(config, dim)
+        self.direction_readout = Readout(config, dim)
+        self.event_readout = Readout(config, dim)
         self.distance_norm = nn.LayerNorm(dim, eps=eps)
         self.direction_norm = nn.LayerNorm(dim, eps=eps)
         self.event_norm = nn.LayerNorm(dim, eps=eps)
-        self.distance_head = LocalizationHead(dim, config.num_distance_bins)
-        self.azimuth_head = LocalizationHead(dim, config.num_azimuth_bins)
-        self.elevation_head = LocalizationHead(dim, config.num_elevation_bins)
-        self.event_head = LocalizationHead(dim, config.num_labels)
+        self.distance_head = LocalizationHead(dim, config.num_distance_bins, config.head_init_std)
+        self.azimuth_head = LocalizationHead(dim, config.num_azimuth_bins, config.head_init_std)
+        self.elevation_head = LocalizationHead(dim, config.num_elevation_bins, config.head_init_std)
+        self.event_head = LocalizationHead(dim, config.num_labels, config.head_init_std)
         self.post_init()
 
     def forward(
@@ -159,10 +163,10 @@ class SpatialASTForSoundEventLocalization(EventLocalizationMixin, SpatialASTPreT
         """
         encoded = self.spatial_ast(input_features, output_hidden_states=output_hidden_states)
         tokens = encoded.last_hidden_state
-        direction = self.direction_norm(tokens[:, DIRECTION_TOKEN])
+        direction = self.direction_norm(self.direction_readout(tokens, DIRECTION_TOKEN))
         logits = {
-            "event": self.event_head(self.event_norm(tokens[:, EVENT_TOKEN])),
-            "distance": self.distance_head(self.distance_norm(tokens[:, DISTANCE_TOKEN])),
+            "event": self.event_head(self.event_norm(self.event_readout(tokens, EVENT_TOKEN))),
+            "distance": self.distance_head(self.distance_norm(self.distance_readout(tokens, DISTANCE_TOKEN))),
             "azimuth": self.azimuth_head(direction),
             "elevation": self.elevation_head(direction),
         }
