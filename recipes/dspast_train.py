@@ -43,7 +43,7 @@ from spatial_audio_lm.data.scene_features import (
     begin_features,
     process_feature_shard,
 )
-from spatial_audio_lm.data.spatial_sound import SpatialSoundDataset, SpatialSoundSettings
+from spatial_audio_lm.data.spatial_sound import SAMPLE_RATE, SpatialSoundDataset, SpatialSoundSettings
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.binaural_extractor import BinauralFeatureExtractor
 from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
@@ -94,6 +94,7 @@ class Scenes:
     settings: SceneSettings = field(default_factory=SceneSettings)
     num_scenes: int = 24_000
     mono_rate: float = 0.03  # of scenes in which both ears hear the same: no direction
+    seed: int = 0  # of the scenes; loop.seed is that of the model and of what becomes of the scenes
     cache: str | None = None  # folder for the rendered sound; null: in output_dir
     in_memory: bool = True  # hold the whole cache in memory, 256 kB a scene of 4 s at 16 kHz
     num_processes: int = 2  # that fill the cache
@@ -133,6 +134,13 @@ def check(config: Config) -> None:
     """
     if config.architecture not in ARCHITECTURES:
         raise ConfigError(f"architecture is {config.architecture!r}; expected one of {', '.join(ARCHITECTURES)}")
+    make_config, _, make_extractor = ARCHITECTURES[config.architecture]
+    settings = make_config().to_dict() | {"attn_implementation": None}
+    for section, known in (("model", settings), ("features", make_extractor().to_dict())):
+        if unknown := getattr(config, section).keys() - known:
+            raise ConfigError(f"{section} has {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    if config.init_from is not None and config.features:
+        raise ConfigError("init_from brings its feature extractor: leave features empty")
     if config.spatial_sound is None:
         if config.samples_per_epoch is not None:
             raise ConfigError("samples_per_epoch is of SpatialSound, whose clips have weights: leave it null")
@@ -155,9 +163,9 @@ def build_model(config: Config, labels: Sequence[str]) -> tuple[Any, BinauralFea
     """
     make_config, make_model, make_extractor = ARCHITECTURES[config.architecture]
     if config.init_from is not None:
-        if config.features:
-            raise ConfigError("init_from brings its feature extractor: leave features empty")
-        model = make_model.from_pretrained(config.init_from, **config.model)
+        # Through the constructor, which checks the settings; from_pretrained would set them unseen.
+        stage = make_config.from_dict(make_config.from_pretrained(config.init_from).to_dict() | config.model)
+        model = make_model.from_pretrained(config.init_from, config=stage)
         found = [model.config.id2label[index] for index in range(model.config.num_labels)]
         if found != list(labels):
             different = next((pair for pair in zip(found, labels, strict=False) if pair[0] != pair[1]), None)
@@ -217,7 +225,7 @@ def scene_plan(config: Config, sample_rate: int) -> tuple[FeaturePlan, RirBank]:
         num_scenes=data.num_scenes,
         class_weights=tuple(sorted(weights.items())),
         mono_rate=data.mono_rate,
-        seed=config.loop.seed,
+        seed=data.seed,
         scenes_per_shard=min(500, data.num_scenes),
     )
     return plan, bank
@@ -278,9 +286,13 @@ def simulated(config: Config, sample_rate: int) -> tuple[list[str], Callable[...
     return [name.replace("_", " ") for name in classes], loader
 
 
-def published(config: Config) -> tuple[list[str], Callable[..., DataLoader]]:
+def published(config: Config, sample_rate: int) -> tuple[list[str], Callable[..., DataLoader]]:
     """Labels of SpatialSound, and what makes its loader."""
     assert config.spatial_sound is not None
+    if sample_rate != SAMPLE_RATE:
+        raise ConfigError(
+            f"SpatialSound has {SAMPLE_RATE} Hz, the model hears {sample_rate}: set sampling_rate in features"
+        )
     sounds = SpatialSoundDataset(config.spatial_sound)
     seed, batch_size = config.loop.seed, config.batch_size
 
@@ -315,7 +327,8 @@ def main(config: Config) -> Path:
     else:
         sample_rate = extractor_class.from_pretrained(config.init_from).sampling_rate
     with accelerator.main_process_first():
-        labels, make_loader = simulated(config, sample_rate) if config.spatial_sound is None else published(config)
+        source = simulated if config.spatial_sound is None else published
+        labels, make_loader = source(config, sample_rate)
         loader = make_loader(accelerator.process_index, accelerator.num_processes)
     model, extractor = build_model(config, labels)
 

@@ -29,9 +29,9 @@ from scipy.signal import fftconvolve
 from tqdm.auto import tqdm
 
 from spatial_audio_lm.data.clip_folders import LabelledClip
-from spatial_audio_lm.data.measured_responses import measured_responses
+from spatial_audio_lm.data.measured_responses import MeasuredResponse, measured_responses
 from spatial_audio_lm.data.unseen_scenes import UNSEEN_SCENES, bank_of_rooms, draw_scenes, unseen_clips
-from spatial_audio_lm.errors import ConfigError
+from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.features.binaural_extractor import BinauralFeatureExtractor
 from spatial_audio_lm.files import read_json, write_json, write_whole
 from spatial_audio_lm.metrics.event_localization_measures import EventLocalizationAnswers, event_localization_measures
@@ -133,6 +133,18 @@ def hear_all(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def columns_of(model: Any, names: Sequence[str]) -> list[int]:
+    """Where the model has its answers on classes of sound.
+
+    Raises:
+        ConfigError: it does not know one of them.
+    """
+    column = {label: index for index, label in model.config.id2label.items()}
+    if unknown := [name for name in names if name.replace("_", " ") not in column]:
+        raise ConfigError(f"the model does not know {', '.join(unknown)}: it tells {', '.join(column)} apart")
+    return [column[name.replace("_", " ")] for name in names]
+
+
 def answers_of(
     model: Any,
     heard: dict[str, NDArray[np.float64]],
@@ -143,16 +155,12 @@ def answers_of(
 ) -> EventLocalizationAnswers:
     """Truth and answers; the model's other events than those that the clips are of are not asked for."""
     names = sorted({item.sound_class for item in played})
-    column = {label: index for index, label in model.config.id2label.items()}
-    if unknown := [name for name in names if name.replace("_", " ") not in column]:
-        raise ConfigError(f"the model does not know {', '.join(unknown)}: it tells {', '.join(column)} apart")
-    columns = [column[name.replace("_", " ")] for name in names]
     azimuth, elevation, distance = (np.array(values) for values in zip(*places, strict=True))
     return EventLocalizationAnswers(
         azimuth_deg=heard["azimuth_deg"],
         elevation_deg=heard["elevation_deg"],
         distance_m=heard["distance_m"],
-        event_scores=heard["event_logits"][:, columns],
+        event_scores=heard["event_logits"][:, columns_of(model, names)],
         events=np.array([[float(item.sound_class == name) for name in names] for item in played]),
         true_azimuth_deg=azimuth,
         true_elevation_deg=elevation,
@@ -165,7 +173,7 @@ def answers_of(
 
 def simulated_rooms(config: Config, rate: int) -> RirBank:
     """The unseen rooms, heard by the config's heads."""
-    heads = HeadStore(tuple(name for name in config.heads if not name.startswith(SPHERE)))
+    heads = HeadStore(tuple(config.heads))
     settings = BankSettings(
         split="test",
         num_rooms=config.num_rooms,
@@ -180,8 +188,28 @@ def simulated_rooms(config: Config, rate: int) -> RirBank:
     return bank_of_rooms(config.test_bank, default, settings, heads)
 
 
+def located_responses(config: Config) -> list[tuple[MeasuredResponse, tuple[float, float, float]]]:
+    """The measured responses, none without a folder, each with azimuth, elevation and distance of its source.
+
+    Raises:
+        DataError: see `measured_responses`, or a response whose source's place is not known.
+    """
+    located = []
+    for response in measured_responses(config.brirs, "binaural", config.brirs_room) if config.brirs else []:
+        azimuth, elevation, distance = response.azimuth_deg, response.elevation_deg, response.distance_m
+        if azimuth is None or elevation is None or distance is None:
+            raise DataError(f"rirs.csv does not say where the source of {response.path.name} was: choose by brirs_room")
+        located.append((response, (azimuth, elevation, distance)))
+    return located
+
+
 def measured_rooms(
-    config: Config, model: Any, extractor: BinauralFeatureExtractor, clips: Sequence[LabelledClip], recording_of: Any
+    config: Config,
+    model: Any,
+    extractor: BinauralFeatureExtractor,
+    responses: Sequence[tuple[MeasuredResponse, tuple[float, float, float]]],
+    clips: Sequence[LabelledClip],
+    recording_of: Any,
 ) -> list[Measure]:
     """Each measured response with clips of different classes, four seconds each."""
     rate = extractor.sampling_rate
@@ -189,10 +217,9 @@ def measured_rooms(
     of_class: dict[str, list[LabelledClip]] = {}
     for item in clips:
         of_class.setdefault(item.sound_class, []).append(item)
-    responses = measured_responses(config.brirs or "", "binaural", config.brirs_room)
     length = round(UNSEEN_SCENES.duration_s * rate)
     played, places, sounds = [], [], []
-    for number, response in enumerate(responses):
+    for number, (response, place) in enumerate(responses):
         audio = response.load()
         ears = resample(audio.waveform, audio.sample_rate, rate).numpy()
         for turn in range(config.clips_per_brir):
@@ -204,7 +231,7 @@ def measured_rooms(
             wet = fftconvolve(dry[None], ears, axes=-1)[:, :length].astype(np.float32)
             sounds.append({"array": wet * (0.5 / max(np.abs(wet).max(), 1e-9)), "sampling_rate": rate})
             played.append(item)
-            places.append((response.azimuth_deg or 0.0, response.elevation_deg or 0.0, response.distance_m or 0.0))
+            places.append(place)
     heard = hear_all(model, extractor, sounds, len(sounds), config.batch_size, "measured rooms")
     answers = answers_of(model, heard, played, [recording_of(item) for item in played], places, {})
     return event_localization_measures(answers)
@@ -246,6 +273,8 @@ def main(config: Config) -> dict[str, list[Measure]]:
     model, extractor = load(config.checkpoint)
     rate = extractor.sampling_rate
     clips, recording_of = unseen_clips(config.data, config.fold, config.num_scenes, rate)
+    columns_of(model, sorted({item.sound_class for item in clips}))  # refused before anything takes long
+    responses = located_responses(config)
     bank = simulated_rooms(config, rate)
     records, played = draw_scenes(clips, bank, config.num_scenes, config.seed)
     store = ClipStore(config.data, rate)
@@ -269,8 +298,8 @@ def main(config: Config) -> dict[str, list[Measure]]:
         report.markdown().partition("## By azimuth sector")[1] + report.markdown().partition("## By azimuth sector")[2],
     ]
     rows = {"simulated": overall}
-    if config.brirs is not None:
-        measured = measured_rooms(config, model, extractor, clips, recording_of)
+    if responses:
+        measured = measured_rooms(config, model, extractor, responses, clips, recording_of)
         rows["measured"] = with_goals(measured, MEASURED_GOALS) if goals else measured
         parts += [f"# {name}: measured binaural room responses\n", markdown_table(rows["measured"])]
     table = "\n".join(parts)

@@ -1,6 +1,7 @@
 """Maps to tokens: one linear map of every square patch, or a few convolutions that see the patch's neighbours too."""
 
 import itertools
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +75,8 @@ class ConvStem(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(batch, channels, frames, bands)` to tokens `(batch, time * freq, dim)`, token `t * freq + f`."""
         # Channels last: the faster layout of bfloat16 convolutions on a CPU.
-        x = x.to(dtype=self[0].weight.dtype, memory_format=torch.channels_last)
+        weight = cast(nn.Conv2d, self[0]).weight
+        x = x.to(dtype=weight.dtype, memory_format=torch.channels_last)
         return super().forward(x).flatten(2).transpose(1, 2)
 
 
