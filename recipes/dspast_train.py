@@ -167,7 +167,10 @@ def build_model(config: Config, labels: Sequence[str]) -> tuple[Any, BinauralFea
         stage = make_config.from_dict(make_config.from_pretrained(config.init_from).to_dict() | config.model)
         model = make_model.from_pretrained(config.init_from, config=stage)
         found = [model.config.id2label[index] for index in range(model.config.num_labels)]
-        if found != list(labels):
+        if found == [f"LABEL_{index}" for index in range(len(labels))]:  # a converted Audio-MAE: nobody has named them
+            model.config.id2label = dict(enumerate(labels))
+            model.config.label2id = {label: index for index, label in enumerate(labels)}
+        elif found != list(labels):
             different = next((pair for pair in zip(found, labels, strict=False) if pair[0] != pair[1]), None)
             raise ConfigError(
                 f"{config.init_from} tells {len(found)} events apart, the data {len(labels)}; the first that differ: "

@@ -5,6 +5,7 @@ The folder holds sound files and `rirs.csv` with the columns `file_name`, `forma
 """
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,23 +40,32 @@ def measured_responses(folder: str | Path, format: str, room: str | None = None)
         room: which to take, by the beginning of the column's text; None takes all.
 
     Raises:
-        DataError: no such file, a missing column, a value that is no number, or nothing of this format and room.
+        DataError: no such file, a missing column, a row with more or fewer cells than the header, a value that is no
+            finite number, or nothing of this format and room.
     """
     path = Path(folder) / "rirs.csv"
     if not path.is_file():
         raise DataError(f"{folder} has no rirs.csv: measured responses need one with the columns {', '.join(COLUMNS)}")
     found = []
     with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
+        reader = csv.reader(file, strict=True)
+        header = next(reader, [])
+        if missing := set(COLUMNS) - set(header):
             raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}")
-        for row in reader:
-            if row["format"] != format or (room is not None and not (row["room"] or "").startswith(room)):
+        for cells in reader:
+            if len(cells) != len(header):
+                raise DataError(f"{path}:{reader.line_num}: {len(cells)} cells under a header of {len(header)}")
+            row = dict(zip(header, cells, strict=True))
+            if row["format"] != format or (room is not None and not row["room"].startswith(room)):
                 continue
             try:
                 numbers = [float(row[name]) if row[name] else None for name in COLUMNS[2:5]]
             except ValueError as error:
                 raise DataError(f"{path}:{reader.line_num}: {error}; {', '.join(COLUMNS[2:5])} are numbers") from error
+            if not all(number is None or math.isfinite(number) for number in numbers):
+                raise DataError(
+                    f"{path}:{reader.line_num}: {', '.join(COLUMNS[2:5])} are {numbers}; expected finite ones"
+                )
             found.append(MeasuredResponse(Path(folder) / row["file_name"], row["format"], row["room"], *numbers))
     if not found:
         raise DataError(f"{path} has no {format} response{'' if room is None else f' of the room {room}'}")

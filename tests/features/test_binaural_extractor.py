@@ -55,6 +55,43 @@ def test_a_short_clip_is_stretched_or_padded() -> None:
     assert (padded[0, 0, 40:] < -90).all() and padded[0, 0, :30].min() > -40
 
 
+def test_a_short_clip_is_heard_again_and_again(tmp_path: Path) -> None:
+    extractor = BinauralFeatureExtractor(**SMALL, short_audio="repeat")
+    extractor.save_pretrained(tmp_path)
+    loaded = BinauralFeatureExtractor.from_pretrained(tmp_path)
+    assert loaded.short_audio == "repeat" and loaded.to_dict() == extractor.to_dict()
+    length = extractor.chunk_samples / RATE  # 0.16 s
+    quarter, odd, whole, longer = ears(length / 4), ears(0.3 * length), ears(length), ears(length + 160 / RATE)
+    assert extractor.max_samples > longer.shape[1] > extractor.chunk_samples
+    heard = [
+        (quarter, torch.cat([quarter] * 4, dim=1)),
+        (odd, torch.cat([odd] * 4, dim=1)[:, : extractor.chunk_samples]),  # the last time only its beginning
+        (whole, whole),
+        (longer, longer),
+    ]
+    for clip, as_long in heard:
+        expected = small()(as_long, RATE)["input_features"]  # which stretches, but this is not short
+        for made in (extractor, loaded):
+            answer = made(clip, RATE)
+            assert torch.equal(answer["input_features"], expected) and answer["is_spatial"].tolist() == [True]
+    assert not torch.equal(small()(quarter, RATE)["input_features"], extractor(quarter, RATE)["input_features"])
+
+
+def test_a_second_is_heard_four_times_in_four_seconds() -> None:
+    """With the settings of the small models: 16 kHz, 208 frames."""
+    settings = {"sampling_rate": 16_000, "n_fft": 512, "feature_size": 64, "frequency_max": 8000.0, "num_frames": 208}
+    extractor = BinauralFeatureExtractor(**settings, short_audio="repeat")
+    second = ears(0.5)  # 16,000 samples
+    features = extractor(second, 16_000)["input_features"]
+    assert torch.equal(features, extractor(second.repeat(1, 4), 16_000)["input_features"])
+    # away from the clip's ends the frames come again after a second, which is 50 of them
+    raw = extractor.extract(second.repeat(1, 4)[None])
+    torch.testing.assert_close(raw[:, :, 2:49], raw[:, :, 52:99], atol=1e-3, rtol=1e-3)
+    silence = torch.zeros(2, 16_000)
+    assert torch.isfinite(extractor(silence, 16_000)["input_features"]).all()
+    assert extractor(silence, 16_000)["is_spatial"].tolist() == [False]
+
+
 def test_the_published_limit() -> None:
     published = BinauralFeatureExtractor()
     assert published.max_samples == 332_479  # 332,480 samples are 1040 frames, one patch more than there are positions
