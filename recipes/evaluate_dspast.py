@@ -274,6 +274,11 @@ def main(config: Config) -> dict[str, list[Measure]]:
     output_dir = Path(config.output_dir)
     model, extractor = load(config.checkpoint)
     rate = extractor.sampling_rate
+    if UNSEEN_SCENES.duration_s * rate > extractor.max_samples:
+        raise ConfigError(
+            f"the scenes last {UNSEEN_SCENES.duration_s:g} s, the model hears {extractor.max_samples / rate:.2f} s at "
+            "once: train it with more num_frames"
+        )
     clips, recording_of = unseen_clips(config.data, config.fold, config.num_scenes, rate)
     columns_of(model, sorted({item.sound_class for item in clips}))  # refused before anything takes long
     responses = located_responses(config)

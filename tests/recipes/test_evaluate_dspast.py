@@ -25,7 +25,7 @@ from tests.simulation.sampled_heads import write_npz
 
 RATE = 16_000
 KINDS = [kind.replace("_", " ") for kind in SOUND_KINDS]
-HEARD = {"feature_size": 32, "sampling_rate": RATE, "n_fft": 512, "frequency_max": 8000.0, "num_frames": 192}
+HEARD = {"feature_size": 32, "sampling_rate": RATE, "n_fft": 512, "frequency_max": 8000.0}
 SIZES = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
 BINAURAL: dict[str, Any] = {"receiver_format": "binaural", "elevations": "isotropic", "num_rooms": 4}
 FILES = ("table.md", "results.json", "scenes.jsonl", "azimuth.png")
@@ -43,12 +43,12 @@ def recipe() -> ModuleType:
     return recipe_jobs.load("evaluate_dspast")
 
 
-def untrained(folder: Path, kind: str = "dspast", labels: Sequence[str] = KINDS) -> Path:
+def untrained(folder: Path, kind: str = "dspast", labels: Sequence[str] = KINDS, num_frames: int = 192) -> Path:
     """A folder like that of a trained model, with random weights."""
     make_config, make_model, make_extractor = recipe_jobs.load("dspast_train").ARCHITECTURES[kind]
-    extractor = make_extractor(**HEARD)
+    extractor = make_extractor(**HEARD, num_frames=num_frames)
     torch.manual_seed(0)
-    sizes = {"features": extractor.features, "num_mel_bins": 32, "num_frames": 192, "head_init_std": 0.1} | SIZES
+    sizes = {"features": extractor.features, "num_mel_bins": 32, "num_frames": num_frames, "head_init_std": 0.1} | SIZES
     make_model(make_config(id2label=dict(enumerate(labels)), **sizes)).save_pretrained(folder)
     extractor.save_pretrained(folder)
     return folder
@@ -240,6 +240,8 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_made(
 
     with pytest.raises(ConfigError, match=r"does not know alarm, bell, .*: it tells siren, dog bark apart"):
         evaluate(untrained(tmp_path / "others", labels=["siren", "dog bark"]))
+    with pytest.raises(ConfigError, match=r"the scenes last 4 s, the model hears 2\.22 s at once: train"):
+        evaluate(untrained(tmp_path / "brief", num_frames=96))
     elsa = tmp_path / "elsa"
     elsa.mkdir()
     write_json(elsa / "config.json", {"model_type": "elsa"})
