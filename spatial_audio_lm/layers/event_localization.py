@@ -1,5 +1,6 @@
 """What sounds and where, from the logits of four heads: the losses, and the answer in words and degrees."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,14 +125,23 @@ class Readout(nn.Module):
     def __init__(self, config: EventLocalizationConfig, dim: int):
         super().__init__()
         self.num_cls_tokens = config.num_cls_tokens
-        self.norm = nn.BatchNorm1d(dim, affine=False) if config.readout == "pooled" else None
+        self.pooled = config.readout == "pooled"
+        if self.pooled:
+            self.rows = config.grid[1]
+            self.score = nn.Linear(dim, 1)
+            self.input_norm = nn.BatchNorm1d(self.rows * dim, affine=False)
+            self.mlp = nn.Sequential(nn.Linear(self.rows * dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+            self.norm = nn.BatchNorm1d(dim, affine=False)
 
     def forward(self, tokens: Tensor, first: int, count: int = 1) -> Tensor:
         """Of tokens `(batch, tokens, dim)` the mean of `count` class tokens from `first` on: `(batch, dim)`."""
         token = tokens[:, first : first + count].mean(1)
-        if self.norm is None:
+        if not self.pooled:
             return token
-        return float32_batch_norm(self.norm, token + tokens[:, self.num_cls_tokens :].mean(1)).to(token.dtype)
+        patches = tokens[:, self.num_cls_tokens :].unflatten(1, (-1, self.rows))  # (batch, time, frequency, dim)
+        over_time = (patches * self.score(patches).softmax(1)).sum(1)
+        over_time = float32_batch_norm(self.input_norm, over_time.flatten(1)).to(token.dtype)
+        return float32_batch_norm(self.norm, token + self.mlp(over_time)).to(token.dtype)
 
 
 class EventLocalizationMixin:
@@ -187,7 +197,9 @@ class EventLocalizationMixin:
             target = getattr(bins, f"{head}_bin")(label)
             # Without a single item a loss of zero, which still reaches the head's weights.
             score = self.class_scores(head, score, target if len(target) else None)
-            losses[head] = F.cross_entropy(score, target) if len(target) else 0.0 * logits[head].float().sum()
+            spread = self.config.label_spread_m if head == "distance" else self.config.label_spread_deg
+            likely = target if spread == 0 else bins.spread(head, label, spread).to(score.dtype)
+            losses[head] = F.cross_entropy(score, likely) if len(target) else 0.0 * logits[head].float().sum()
         if not losses:
             raise DataError(f"no label fits a head that was computed: labels {sorted(labels)}, heads {sorted(logits)}")
         total = torch.stack([self.config.loss_weights[head] * loss for head, loss in losses.items()]).sum()
@@ -240,8 +252,7 @@ class EventLocalizationMixin:
             place["azimuth_deg"] = bins.azimuth_deg(position)
             place["direction_confidence"] = _within(probabilities, position, reach)
             probabilities = self.class_scores("elevation", outputs.elevation_logits.float()).softmax(-1)
-            reach = _CONFIDENCE_SECTOR_DEG * bins.num_elevation_bins / 180.0
-            place["elevation_deg"] = bins.elevation_deg(self._position(probabilities, reach, circular=False))
+            place["elevation_deg"] = bins.elevation_deg(self._position(probabilities, math.inf, circular=False))
         return place
 
     def _position(self, probabilities: Tensor, reach: float, circular: bool) -> Tensor:
@@ -253,6 +264,8 @@ class EventLocalizationMixin:
             return probabilities.argmax(-1)
         # The neighbourhood that holds most, and its centre of gravity.
         count = probabilities.shape[-1]
+        if reach >= count:
+            return (probabilities * torch.arange(count, device=probabilities.device)).sum(-1)
         offsets = torch.arange(-int(reach), int(reach) + 1, device=probabilities.device)
         around = torch.arange(count, device=probabilities.device)[:, None] + offsets
         inside = torch.ones_like(around, dtype=torch.bool) if circular else (around >= 0) & (around < count)

@@ -43,13 +43,16 @@ class EventLocalizationConfig(PretrainedConfig):
             left out for each item (published: 0.25 and 0.25).
         distance_bin_m, num_distance_bins, num_azimuth_bins, num_elevation_bins, angle_convention: see
             `LocalizationBins`.
-        readout: what the heads read. "cls": class tokens alone, as published. "pooled": the mean of the patches is
-            added, and what all recordings have in common is taken away by a batch norm: for a training from nothing
-            the short way from the sound to the heads.
+        readout: what the heads read. "cls": class tokens alone, as published. "pooled": added to them is what two
+            layers make of the patches' weighted means over time, all frequencies at once, and a batch norm takes away
+            what all recordings have in common: for a training from nothing the short way from the sound to the heads.
         head_init_std: deviation of the first weights of the linear heads; at the published 2e-5 hardly anything is
             learned below them until they have grown.
+        label_spread_deg, label_spread_m: deviation of the labels in the losses of angles and distance: bins nearby are
+            less wrong than others. 0: one bin is right, as published.
         decoding: how the heads' bins become numbers. "argmax": the most probable bin, as published. "local_mean": the
-            centre of gravity of the neighbourhood (20 degrees or one bin of distance to either side) that holds most.
+            centre of gravity of the neighbourhood (20 degrees of azimuth, one bin of distance to either side) that
+            holds most, and the mean elevation.
         loss_weights: weights of the losses "event", "distance", "azimuth", "elevation".
         kwargs: among them `id2label`, the names of the events (or `num_labels`, how many).
     """
@@ -81,6 +84,8 @@ class EventLocalizationConfig(PretrainedConfig):
         angle_convention: str = "spatial_ast",
         readout: str = "cls",
         head_init_std: float = 2e-5,
+        label_spread_deg: float = 0.0,
+        label_spread_m: float = 0.0,
         decoding: str = "argmax",
         loss_weights: dict[str, float] | None = None,
         **kwargs: Any,
@@ -110,7 +115,13 @@ class EventLocalizationConfig(PretrainedConfig):
         self.angle_convention = angle_convention
         self.readout = readout
         self.head_init_std = head_init_std
+        self.label_spread_deg = label_spread_deg
+        self.label_spread_m = label_spread_m
         self.decoding = decoding
+        if readout == "pooled" and drop_mel_patches:
+            raise ConfigError(
+                f"drop_mel_patches is {drop_mel_patches}; readout 'pooled' needs every row of frequencies: 0"
+            )
         if readout not in READOUTS:
             raise ConfigError(f"readout is {readout!r}; expected one of {', '.join(READOUTS)}")
         if patch_stem not in PATCH_STEMS:

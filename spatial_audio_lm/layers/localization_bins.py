@@ -96,6 +96,23 @@ class LocalizationBins:
             )
         return bins
 
+    def spread(self, head: str, label: Tensor, deviation: float) -> Tensor:
+        """Labels as probabilities of bins `(batch, bins)`, normal around the true value.
+
+        Args:
+            head: "distance", "azimuth" or "elevation".
+            label: metres or degrees, `(batch,)`.
+            deviation: in the same unit.
+        """
+        if head == "distance":
+            away = self.distance_m(torch.arange(self.num_distance_bins, device=label.device)) - label[:, None]
+        elif head == "azimuth":
+            away = self.azimuth_deg(torch.arange(self.num_azimuth_bins, device=label.device)) - label[:, None]
+            away = wrap_azimuth_deg(away)
+        else:
+            away = self.elevation_deg(torch.arange(self.num_elevation_bins, device=label.device)) - label[:, None]
+        return (-0.5 * (away / deviation).square()).softmax(-1)
+
     def distance_m(self, bins: Tensor) -> Tensor:
         """Distances in metres of bins, any shape."""
         return bins * self.distance_bin_m

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from spatial_audio_lm import DSpASTConfig, DSpASTForSoundEventLocalization, SpatialASTConfig
 from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.layers.event_localization import EventLocalizationOutput
+from spatial_audio_lm.layers.event_localization import EventLocalizationOutput, Readout
 from spatial_audio_lm.layers.masking import drop_rows, mask_spans
 from spatial_audio_lm.layers.patch_embedding import ConvStem, PatchEmbedding
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTForSoundEventLocalization
@@ -93,7 +93,7 @@ def test_hiding_happens_in_training_only(config, model, small, maps) -> None:
 @BOTH
 def test_settings_of_ones_own_are_saved_and_used(config, model, small, maps, tmp_path) -> None:
     torch.manual_seed(0)
-    settings = {"patch_stem": "conv", "fusion_channels": 3, "normalize_all_maps": True, "decoding": "local_mean"}
+    settings = {"patch_stem": "conv", "fusion_channels": 3, "normalize_all_maps": True, "readout": "pooled"}
     width = {"hidden_size": 48, "num_attention_heads": 4}
     built = model(config(**(small | width | settings))).eval()
     features = noise(3, 2, maps, 32, 16)
@@ -106,9 +106,67 @@ def test_settings_of_ones_own_are_saved_and_used(config, model, small, maps, tmp
     assert encoder.log_mel_norm is None and len(encoder.map_norm.running_mean) == maps
     normal = encoder.train().normalized(features)
     torch.testing.assert_close(normal.mean((0, 2, 3)), torch.zeros(maps), atol=1e-5, rtol=0)
-    for wrong in ({"patch_stem": "none"}, {"decoding": "mean"}, {"drop_time_patches": 1.0}, {"mask_mels": -1}):
+    for wrong in (
+        {"patch_stem": "none"},
+        {"decoding": "mean"},
+        {"drop_time_patches": 1.0},
+        {"mask_mels": -1},
+        {"readout": "x"},
+    ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             config(**(small | wrong))
+
+
+def test_pooled_heads_hear_every_row_of_frequencies_and_any_length() -> None:
+    torch.manual_seed(0)
+    config = SpatialASTConfig(**(SMALL_BINAURAL | {"readout": "pooled"}))
+    readout = Readout(config, 12).eval()
+    rows = config.grid[1]
+    tokens = torch.randn(2, config.num_cls_tokens + 5 * rows, 12)
+    with torch.no_grad():
+        first = readout(tokens, 0)
+        shuffled = tokens.clone()
+        patches = tokens[:, config.num_cls_tokens :].unflatten(1, (5, rows))
+        shuffled[:, config.num_cls_tokens :] = patches[:, torch.randperm(5)].flatten(1, 2)
+        torch.testing.assert_close(readout(shuffled, 0), first)  # time is averaged over
+        shuffled[:, config.num_cls_tokens :] = patches.flip(2).flatten(1, 2)
+        assert not torch.allclose(readout(shuffled, 0), first, atol=1e-3)  # frequency is not
+    with pytest.raises(ConfigError, match="every row"):
+        SpatialASTConfig(**(SMALL_BINAURAL | {"readout": "pooled", "drop_mel_patches": 0.5}))
+
+
+def test_linear_heads_instead_of_cosines() -> None:
+    model = DSpASTForSoundEventLocalization(DSpASTConfig(**(SMALL_DSPAST | {"adacos": False}))).train()
+    labels = {"azimuth_deg": torch.zeros(4), "distance_m": torch.ones(4)}
+    output = model(noise(3, 4, 6, 32, 16), labels=labels)
+    expected = F.cross_entropy(output.distance_logits, torch.full((4,), 2))
+    torch.testing.assert_close(output.loss_components["distance"], expected)
+    assert not hasattr(model.distance_head, "scale") and output.azimuth_logits.abs().max() < 1e-2  # they begin at zero
+
+
+def test_labels_may_spread_over_neighbouring_bins() -> None:
+    bins = SpatialASTConfig(**(SMALL_BINAURAL | {"num_elevation_bins": 36})).bins
+    spread = bins.spread("azimuth", torch.tensor([-179.0, 30.0]), 10.0)
+    angles = bins.azimuth_deg(torch.arange(bins.num_azimuth_bins))
+    for row, true in enumerate((-179.0, 30.0)):
+        away = (angles - true + 180) % 360 - 180
+        expected = torch.exp(-0.5 * (away / 10) ** 2)
+        torch.testing.assert_close(spread[row], (expected / expected.sum()).to(spread), atol=1e-6, rtol=1e-4)
+    distance = bins.spread("distance", torch.tensor([1.2]), 0.3)
+    assert float((distance * bins.distance_m(torch.arange(bins.num_distance_bins))).sum()) == pytest.approx(
+        1.2, abs=0.02
+    )
+    elevation = bins.spread("elevation", torch.tensor([-20.0]), 8.0)
+    assert float((elevation * bins.elevation_deg(torch.arange(bins.num_elevation_bins))).sum()) == pytest.approx(
+        -20, abs=0.3
+    )
+    # the loss is the cross-entropy with these
+    model = SpatialASTForSoundEventLocalization(
+        SpatialASTConfig(**(SMALL_BINAURAL | {"label_spread_deg": 10.0}))
+    ).eval()
+    output = model(noise(3, 2, 4, 32, 16), labels={"azimuth_deg": torch.tensor([-179.0, 30.0])})
+    expected = -(spread * output.azimuth_logits.log_softmax(-1)).sum(-1).mean()
+    torch.testing.assert_close(output.loss_components["azimuth"], expected.to(output.loss.dtype))
 
 
 def test_answers_lie_between_bins() -> None:
@@ -131,5 +189,7 @@ def test_answers_lie_between_bins() -> None:
     place = model.place(outputs)
     assert place["azimuth_deg"].tolist() == pytest.approx([-2.5, 52.5], abs=1e-3)
     assert place["elevation_deg"].tolist() == pytest.approx([2.5, -90.0], abs=1e-3)
+    elevation[1, 27] = 5.0  # 45 degrees, as probable as straight below: of heights the mean is the answer
+    assert model.place(outputs)["elevation_deg"].tolist() == pytest.approx([2.5, -22.5], abs=1e-3)
     assert place["distance_m"].tolist() == pytest.approx([2.25, 10.0], abs=1e-3)
     assert place["direction_confidence"][0] == pytest.approx(1.0, abs=1e-6)

@@ -18,6 +18,8 @@ class DSpASTConfig(EventLocalizationConfig):
         features: names of the feature maps (see features/interaural.py). "level_difference_db" in place of the
             published "level_ratio" is the better choice for a training of one's own: the ratio is a constant in almost
             every bin and huge in a few.
+        adacos: classify distance and angles by cosines with AdaCos's scale, as published; False: by linear heads, whose
+            answers may be as uncertain as distances are.
         branch_dim: width of a branch's tokens; the three together are the output (published: 3 x 256).
         loss_weights: those that differ from the published ones.
         kwargs: all other settings of `EventLocalizationConfig`.
@@ -29,10 +31,12 @@ class DSpASTConfig(EventLocalizationConfig):
         self,
         features: list[str] | tuple[str, ...] = FEATURES,
         branch_dim: int | None = None,
+        adacos: bool = True,
         loss_weights: dict[str, float] | None = None,
         **kwargs: Any,
     ):
         super().__init__(features=features, loss_weights=LOSS_WEIGHTS | (loss_weights or {}), **kwargs)
+        self.adacos = adacos
         self.branch_dim = branch_dim or self.hidden_size // len(BRANCHES)
         if self.num_cls_tokens < 1:
             raise ConfigError(f"num_cls_tokens is {self.num_cls_tokens}; the heads read the mean of at least one")

@@ -209,9 +209,15 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
         super().__init__(config)
         self.dspast = DSpASTModel(config)
         self.readouts = nn.ModuleDict({name: Readout(config, config.branch_dim) for name in BRANCHES})
-        self.distance_head = AdaCosHead(config.branch_dim, config.num_distance_bins)
-        self.azimuth_head = AdaCosHead(config.branch_dim, config.num_azimuth_bins)
-        self.elevation_head = AdaCosHead(config.branch_dim, config.num_elevation_bins)
+
+        def head(num_classes: int) -> AdaCosHead | LocalizationHead:
+            if config.adacos:
+                return AdaCosHead(config.branch_dim, num_classes)
+            return LocalizationHead(config.branch_dim, num_classes, config.head_init_std)
+
+        self.distance_head = head(config.num_distance_bins)
+        self.azimuth_head = head(config.num_azimuth_bins)
+        self.elevation_head = head(config.num_elevation_bins)
         self.event_norm = nn.LayerNorm(config.branch_dim, eps=config.layer_norm_eps)
         self.event_head = LocalizationHead(config.branch_dim, config.num_labels, config.head_init_std)
         self.post_init()
@@ -224,6 +230,8 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
             logits: cosines `(batch, bins)`.
             target: true bins, if there are any.
         """
+        if not self.config.adacos:
+            return logits
         scale = getattr(self, f"{head}_head").scale
         if self.training and target is not None:
             scale.copy_(updated_adacos_scale(logits, target, scale))
