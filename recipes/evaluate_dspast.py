@@ -33,7 +33,7 @@ from spatial_audio_lm.data.measured_responses import MeasuredResponse, measured_
 from spatial_audio_lm.data.unseen_scenes import UNSEEN_SCENES, bank_of_rooms, draw_scenes, unseen_clips
 from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.features.binaural_extractor import BinauralFeatureExtractor
-from spatial_audio_lm.features.interaural import INTERAURAL_FEATURES
+from spatial_audio_lm.features.interaural import interaural_map_names
 from spatial_audio_lm.files import read_json, write_json, write_whole
 from spatial_audio_lm.metrics.event_localization_measures import EventLocalizationAnswers, event_localization_measures
 from spatial_audio_lm.metrics.event_localization_report import EventLocalizationReport, event_localization_report
@@ -328,7 +328,7 @@ def main(config: Config) -> dict[str, list[Measure]]:
     if "feature_weights" in heard:
         results["feature_weights"] = {
             "branches": list(BRANCHES),
-            "maps": [name for name in model.config.features for _ in range(INTERAURAL_FEATURES[name])],
+            "maps": interaural_map_names(model.config.features),
             "mean": heard["feature_weights"].mean(0).tolist(),
         }
     write_json(output_dir / "results.json", results)

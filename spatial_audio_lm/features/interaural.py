@@ -48,6 +48,12 @@ def count_interaural_maps(names: Sequence[str]) -> int:
     return sum(INTERAURAL_FEATURES[name] for name in names)
 
 
+def interaural_map_names(names: Sequence[str]) -> list[str]:
+    """A name for each map of a list of features, in words."""
+    parts = {"log_mel": ("log-mel left", "log-mel right"), "phase_difference": ("cos phase", "sin phase")}
+    return [part for name in names for part in parts.get(name, (name.replace("_", " "),))]
+
+
 def interaural_features(spectrum: Tensor, names: Sequence[str], filters: Tensor) -> Tensor:
     """Feature maps of a batch of binaural spectra.
 
