@@ -40,6 +40,8 @@ _PUBLIC_NAMES = {
     "SpatialASTForSoundEventLocalization": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
     "SpatialQuery": "spatial_audio_lm.pipelines.querying",
     "QueryResult": "spatial_audio_lm.pipelines.answers",
+    "SoundEventLocator": "spatial_audio_lm.pipelines.locating",
+    "EventsResult": "spatial_audio_lm.pipelines.answers",
     "ZeroShotSpatialAudioClassificationPipeline": "spatial_audio_lm.pipelines.zero_shot",
     "packaged": "spatial_audio_lm.models.checkpoints",
 }
@@ -73,7 +75,9 @@ if TYPE_CHECKING:
         SpatialASTForSoundEventLocalization as SpatialASTForSoundEventLocalization,
     )
     from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel as SpatialASTModel
+    from spatial_audio_lm.pipelines.answers import EventsResult as EventsResult
     from spatial_audio_lm.pipelines.answers import QueryResult as QueryResult
+    from spatial_audio_lm.pipelines.locating import SoundEventLocator as SoundEventLocator
     from spatial_audio_lm.pipelines.querying import SpatialQuery as SpatialQuery
     from spatial_audio_lm.pipelines.zero_shot import (
         ZeroShotSpatialAudioClassificationPipeline as ZeroShotSpatialAudioClassificationPipeline,

@@ -25,6 +25,8 @@ def convert(
     """Convert a published checkpoint; every key of it is accounted for, and the terms of its weights are printed.
 
     clap: LAION's .pt file, or a folder in transformers' layout, becomes the towers of a full-size ELSA, to be trained.
+
+    spatial_ast, dspast: the authors' .pth files; or Audio-MAE's pretrained.pth, with which an untrained one begins.
     """
     if system not in CONVERTERS:
         near = difflib.get_close_matches(system, CONVERTERS, n=1)
