@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
     DEFAULT_EVENTS_MODEL not in packaged_names(), reason=f"{DEFAULT_EVENTS_MODEL} is not in this package"
 )
 RATE = 16_000
-MAX_BYTES = 25_000_000
+MAX_BYTES = 8_000_000
 SCENES = 40
 
 
