@@ -10,6 +10,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,7 +33,7 @@ def write_whole(path: str | os.PathLike, content: bytes | Callable[[Path], objec
 
     Args:
         path: The final name; an existing file is replaced.
-        content: The bytes, or a function that is given a temporary path in the same folder (with the suffix of
+        content: The bytes, or a function that is given a temporary path on the same disk (with the suffix of
             ``path``) and writes the file there.
 
     Raises:
@@ -40,17 +41,19 @@ def write_whole(path: str | os.PathLike, content: bytes | Callable[[Path], objec
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{_UNFINISHED}{os.getpid()}-{secrets.token_hex(6)}{path.suffix}"
+    # A folder of its own: some writers (safetensors) put temporary files beside what they write, which a kill leaves.
+    workplace = path.parent / f"{_UNFINISHED}{os.getpid()}-{secrets.token_hex(6)}"
+    temporary = workplace / f"file{path.suffix}"
     try:
+        workplace.mkdir()
         if callable(content):
             content(temporary)
         else:
             temporary.write_bytes(content)
         _sync(temporary)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
     _sync(path.parent)  # the rename itself must reach the disk, or a power cut can undo it
 
 
@@ -58,11 +61,14 @@ def remove_unfinished(folder: str | os.PathLike) -> int:
     """Removes what killed writers left in ``folder``; call it only where no other writer is at work.
 
     Returns:
-        How many files were removed.
+        How many writers' leftovers were removed.
     """
-    leftovers = [entry for entry in Path(folder).glob(f"{_UNFINISHED}*") if entry.is_file()]
+    leftovers = list(Path(folder).glob(f"{_UNFINISHED}*"))
     for entry in leftovers:
-        entry.unlink(missing_ok=True)
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
     return len(leftovers)
 
 

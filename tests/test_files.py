@@ -95,8 +95,31 @@ def test_remove_unfinished_takes_only_what_is_unfinished(tmp_path: Path) -> None
     (tmp_path / ".unfinished-1-abc.wav").write_bytes(b"x")
     (tmp_path / ".hidden").write_bytes(b"x")
     (tmp_path / "kept.wav").write_bytes(b"x")
-    assert remove_unfinished(tmp_path) == 1
+    (tmp_path / ".unfinished-2-def").mkdir()
+    (tmp_path / ".unfinished-2-def" / "file.wav").write_bytes(b"x")
+    assert remove_unfinished(tmp_path) == 2
     assert {entry.name for entry in tmp_path.iterdir()} == {".hidden", "kept.wav"}
+
+
+def test_what_a_writer_puts_beside_its_file_goes_with_it(tmp_path: Path) -> None:
+    """Some libraries write under a name of their own first and rename; a kill must not leave that behind either."""
+
+    def write(path: Path) -> None:
+        (path.parent / ".tmpabc").write_bytes(b"half")
+        path.write_bytes(b"whole")
+
+    write_whole(tmp_path / "a.bin", write)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
+
+    def die(path: Path) -> None:
+        (path.parent / ".tmpabc").write_bytes(b"half")
+        os._exit(1)  # as SIGKILL: nothing is tidied up
+
+    if os.fork() == 0:
+        write_whole(tmp_path / "b.bin", die)
+    os.wait()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert remove_unfinished(tmp_path) == 1 and [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
