@@ -31,8 +31,8 @@ class EventLocalizationConfig(PretrainedConfig):
         num_frames, num_mel_bins: size of the feature maps.
         patch_size: side of a patch.
         num_cls_tokens: tokens before those of the patches; SpatialAST reads one each for distance, direction, event.
-        patch_stem: how patches become tokens: "linear", as published, or "conv", which a training from nothing on
-            little data needs (layers/patch_embedding.py).
+        patch_stem: how patches become tokens: "linear", as published, or "conv", for trainings from nothing on
+            little data (layers/patch_embedding.py).
         fusion_channels: maps that the feature maps become before they are cut into patches. The published models have
             one, through which everything must pass; a small model of one's own learns faster with several.
         normalize_all_maps: bring every map to mean 0 and deviation 1. The published models do so for log-mels and

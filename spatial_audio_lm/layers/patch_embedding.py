@@ -27,7 +27,7 @@ class PatchEmbedding(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(batch, channels, frames, bands)` to tokens `(batch, time * freq, dim)`, token `t * freq + f`."""
-        # As one matrix product: the convolution's backward pass takes two to eight times as long on a CPU.
+        # As one matrix product: the convolution's backward pass takes longer on a CPU.
         size = self.kernel_size[0]
         batch, _, frames, bands = x.shape
         time, freq = frames // size, bands // size
@@ -46,8 +46,7 @@ class PatchEmbedding(nn.Conv2d):
 class ConvStem(nn.Sequential):
     """Tokens on the same grid by 3x3 convolutions that halve time and frequency until a patch is one point.
 
-    Source: Xiao et al., "Early Convolutions Help Transformers See Better" (2021), section 4. Trained from nothing on
-    little data, a transformer on linear patches hardly learns to tell sounds apart; with this stem it does.
+    Source: Xiao et al., "Early Convolutions Help Transformers See Better" (2021), section 4, for trainings from nothing.
 
     Args:
         dim: width of the tokens; each halving before the last has half the channels of the next.

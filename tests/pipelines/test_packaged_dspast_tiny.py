@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import spatial_audio_lm
 from spatial_audio_lm.cli.main import app
-from spatial_audio_lm.models.checkpoints import DEFAULT_EVENTS_MODEL, packaged_names
+from spatial_audio_lm.models.checkpoints import DEFAULT_EVENTS_MODEL
 from spatial_audio_lm.pipelines.locating import SoundEventLocator
 from spatial_audio_lm.signal.conventions import great_circle_deg, lateral_angle_deg, unit_vector
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
@@ -21,9 +21,6 @@ from spatial_audio_lm.simulation.scene_sampling import SceneSettings, sample_sce
 from spatial_audio_lm.simulation.scenes import render_scene
 from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
 
-pytestmark = pytest.mark.skipif(
-    DEFAULT_EVENTS_MODEL not in packaged_names(), reason=f"{DEFAULT_EVENTS_MODEL} is not in this package"
-)
 RATE = 16_000
 MAX_BYTES = 8_000_000
 SCENES = 40
