@@ -46,7 +46,7 @@ class PatchEmbedding(nn.Conv2d):
 class ConvStem(nn.Sequential):
     """Tokens on the same grid by 3x3 convolutions that halve time and frequency until a patch is one point.
 
-    Source: Xiao et al., "Early Convolutions Help Transformers See Better" (2021), section 4, for trainings from nothing.
+    Source: Xiao et al., "Early Convolutions Help Transformers See Better" (2021), section 4.
 
     Args:
         dim: width of the tokens; each halving before the last has half the channels of the next.
