@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from spatial_audio_lm.data.binaural_scenes import BinauralAugmentation, BinauralScenes
-from spatial_audio_lm.data.clip_folders import folder_clips, procedural_clips
+from spatial_audio_lm.data.clip_folders import training_clips
 from spatial_audio_lm.data.scene_features import (
     CLASS_INDEX,
     AsSound,
@@ -55,7 +55,7 @@ from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTF
 from spatial_audio_lm.simulation.head_files import SPHERE, HeadStore
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings
-from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
+from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
 from spatial_audio_lm.simulation.worker_processes import start_worker
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import (
@@ -210,15 +210,9 @@ def scene_plan(config: Config, sample_rate: int) -> tuple[FeaturePlan, RirBank]:
             f"at {sample_rate} Hz: make a bank with recipes/simulate_rirs.py --heads '[sphere]' --bank.sample_rate "
             f"{sample_rate}"
         )
-    kinds = SOUND_KINDS if data.procedural_share > 0 else ()
-    clips = procedural_clips(kinds, range(data.procedural_seeds), sample_rate)
-    weights = {item.sound_class: data.procedural_share / len(SOUND_KINDS) for item in clips}
-    if data.clip_folder is not None:
-        recorded = folder_clips(data.clip_folder, data.folds, data.licences)
-        names = {item.sound_class for item in recorded}
-        for name in names:
-            weights[name] = weights.get(name, 0.0) + (1 - data.procedural_share) / len(names)
-        clips += recorded
+    clips, weights = training_clips(
+        data.clip_folder, data.folds, data.licences, data.procedural_seeds, data.procedural_share, sample_rate
+    )
     plan = FeaturePlan(
         bank_folder=str(bank.folder),
         clip_folder=data.clip_folder,

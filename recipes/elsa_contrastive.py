@@ -32,7 +32,7 @@ from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from spatial_audio_lm.data.caption_pool import CaptionPool, fits, leave_out, scene_codes
-from spatial_audio_lm.data.clip_folders import folder_clips, procedural_clips
+from spatial_audio_lm.data.clip_folders import training_clips
 from spatial_audio_lm.data.feature_augmentation import Augmentation, augment
 from spatial_audio_lm.data.scene_features import (
     LABELS,
@@ -51,7 +51,7 @@ from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
 from spatial_audio_lm.objectives.processes import gather_rows
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings
-from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
+from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
 from spatial_audio_lm.simulation.worker_processes import start_worker
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
@@ -187,15 +187,14 @@ def feature_plan(config: Config, extractor: ElsaFeatureExtractor) -> FeaturePlan
         raise ConfigError(f"procedural_seeds is {data.procedural_seeds}: seeds from {FIRST_UNSEEN_SEED} are for tests")
     if data.clip_folder is None and data.procedural_share == 0:
         raise ConfigError("procedural_share is 0 and there is no clip_folder: there is no sound to place; give one")
-    kinds = SOUND_KINDS if data.procedural_share > 0 else ()
-    clips = procedural_clips(kinds, range(data.procedural_seeds), extractor.sampling_rate)
-    weights = {item.sound_class: data.procedural_share / len(SOUND_KINDS) for item in clips}
-    if data.clip_folder is not None:
-        recorded = folder_clips(data.clip_folder, data.folds, data.licences)
-        names = {item.sound_class for item in recorded}
-        for name in names:
-            weights[name] = weights.get(name, 0.0) + (1 - data.procedural_share) / len(names)
-        clips += recorded
+    clips, weights = training_clips(
+        data.clip_folder,
+        data.folds,
+        data.licences,
+        data.procedural_seeds,
+        data.procedural_share,
+        extractor.sampling_rate,
+    )
     return FeaturePlan(
         bank_folder=str(bank.folder),
         clip_folder=data.clip_folder,

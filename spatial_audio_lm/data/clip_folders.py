@@ -15,6 +15,7 @@ from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.language.vocabulary import sound_class
 from spatial_audio_lm.simulation.clips import file_clip, procedural_clip
 from spatial_audio_lm.simulation.records import Clip
+from spatial_audio_lm.simulation.sounds import SOUND_KINDS
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,36 @@ def folder_clips(
 def procedural_clips(kinds: Collection[str], seeds: Collection[int], sample_rate: int) -> list[LabelledClip]:
     """Synthesised clips: every kind with every seed."""
     return [LabelledClip(procedural_clip(kind, seed, sample_rate), kind) for kind in kinds for seed in seeds]
+
+
+def training_clips(
+    folder: str | None,
+    folds: Collection[str] | None,
+    licences: Collection[str] | None,
+    procedural_seeds: int,
+    procedural_share: float,
+    sample_rate: int,
+) -> tuple[list[LabelledClip], dict[str, float]]:
+    """Synthesised and recorded clips, and how often each class is to be drawn.
+
+    Args:
+        folder: of recorded clips; None for synthesised ones alone.
+        folds: see `folder_clips`.
+        licences: see `folder_clips`.
+        procedural_seeds: synthesised clips a kind: seeds 0 to n - 1.
+        procedural_share: of the drawings, where there is a folder too; classes of one source share evenly.
+        sample_rate: Hz of the synthesised ones.
+    """
+    kinds = SOUND_KINDS if procedural_share > 0 else ()
+    clips = procedural_clips(kinds, range(procedural_seeds), sample_rate)
+    weights = {item.sound_class: procedural_share / len(SOUND_KINDS) for item in clips}
+    if folder is not None:
+        recorded = folder_clips(folder, folds, licences)
+        names = {item.sound_class for item in recorded}
+        for name in names:
+            weights[name] = weights.get(name, 0.0) + (1 - procedural_share) / len(names)
+        clips += recorded
+    return clips, weights
 
 
 def clips_digest(clips: list[LabelledClip]) -> str:
