@@ -9,6 +9,7 @@ With the STFT L, R of the two ears, and magnitudes taken through mel filters:
 | `level_ratio` | 1 | exp(`log_mel` left) / (exp(`log_mel` right) + 1e-16), as published: the ratio of magnitudes to the power 4.34, with tails to 1e8 |
 | `level_difference_db` | 1 | the level of the left ear less that of the right one in decibels (20 log10 of magnitudes): ours, in place of `level_ratio` |
 | `gcc_phat` | 1 | cross-correlation of L and R with every bin at weight 1, for as many lags as there are mel bands, lag 0 in the middle column. A sound that reaches the right ear d samples later peaks d columns before the middle |
+| `coherence` | 2 | real and imaginary part of the complex interaural coherence of each mel band: the power of R conj(L) through the filters, over the geometric mean of both ears' powers. Its length is 1 where the band hears one direction alone, its phase weighs bins by their power: ours, beside or in place of `phase_difference` |
 
 Everything is float32, also under autocast: the ratio overflows half precision, and phases lose their meaning in it.
 A bin that is exactly zero (or below 1e-22) has phase 0. In silence that is only nearly zero, phases are those of
@@ -28,7 +29,14 @@ from torch.nn import functional as F
 from spatial_audio_lm.errors import ChannelError, ConfigError
 from spatial_audio_lm.features.log_mel import decibels
 
-INTERAURAL_FEATURES = {"log_mel": 2, "phase_difference": 2, "level_ratio": 1, "level_difference_db": 1, "gcc_phat": 1}
+INTERAURAL_FEATURES = {
+    "log_mel": 2,
+    "phase_difference": 2,
+    "level_ratio": 1,
+    "level_difference_db": 1,
+    "gcc_phat": 1,
+    "coherence": 2,
+}
 
 # Keeps the published ratio finite where the right ear is silent; below -37 units of `log_mel` it decides the value.
 _RATIO_FLOOR = 1e-16
@@ -50,7 +58,11 @@ def count_interaural_maps(names: Sequence[str]) -> int:
 
 def interaural_map_names(names: Sequence[str]) -> list[str]:
     """A name for each map of a list of features, in words."""
-    parts = {"log_mel": ("log-mel left", "log-mel right"), "phase_difference": ("cos phase", "sin phase")}
+    parts = {
+        "log_mel": ("log-mel left", "log-mel right"),
+        "phase_difference": ("cos phase", "sin phase"),
+        "coherence": ("coherence, real", "coherence, imaginary"),
+    }
     return [part for name in names for part in parts.get(name, (name.replace("_", " "),))]
 
 
@@ -86,6 +98,8 @@ def interaural_features(spectrum: Tensor, names: Sequence[str], filters: Tensor)
                 maps["level_ratio"] = left.exp() / (right.exp() + _RATIO_FLOOR)
             if "level_difference_db" in names:
                 maps["level_difference_db"] = 2.0 * (left - right)  # 10 log10 of a magnitude is half its level
+        if "coherence" in names:
+            maps["coherence"] = _coherence(real, imag, power, filters)
         if {"phase_difference", "gcc_phat"} & set(names):
             silent = power == 0
             cosine, sine = _phase_difference(real, imag, power, silent)
@@ -136,6 +150,21 @@ def stretch_frames(features: Tensor, frames: int) -> Tensor:
     if features.shape[2] >= frames:
         return features
     return F.interpolate(features, size=(frames, features.shape[3]), mode="bicubic", align_corners=True)
+
+
+def _coherence(real: Tensor, imag: Tensor, power: Tensor, filters: Tensor) -> Tensor:
+    """Complex interaural coherence `(batch, 2, frames, mels)` from both ears' bins; 0 where an ear is silent."""
+    (left_real, right_real), (left_imag, right_imag) = real.unbind(1), imag.unbind(1)
+    cross = torch.stack(
+        [
+            torch.addcmul(left_real * right_real, left_imag, right_imag),
+            torch.addcmul(left_real * right_imag, left_imag, right_real, value=-1),
+        ],
+        dim=1,
+    )
+    # Roots before the product, which would underflow in quiet recordings.
+    levels = (power @ filters).sqrt().prod(dim=1, keepdim=True)
+    return (cross @ filters / levels.clamp(min=torch.finfo(levels.dtype).tiny)).masked_fill(levels == 0, 0.0)
 
 
 def _phase_difference(real: Tensor, imag: Tensor, power: Tensor, silent: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError, DataError
+from spatial_audio_lm.layers.clip_statistics import ClipStatistics
 from spatial_audio_lm.layers.event_localization_config import LOCALIZATION_HEADS, EventLocalizationConfig
 from spatial_audio_lm.layers.feature_fusion import float32_batch_norm
 from spatial_audio_lm.layers.masking import drop_rows, mask_spans
@@ -115,7 +116,7 @@ def hide_rows(tokens: Tensor, config: EventLocalizationConfig, training: bool) -
 
 
 class Readout(nn.Module):
-    """What a head reads of the last tokens, by the config's `readout`.
+    """What a head reads of the last tokens, and of the clip as a whole, by the config's `readout`.
 
     Args:
         config: of the model.
@@ -129,19 +130,35 @@ class Readout(nn.Module):
         if self.pooled:
             self.rows = config.grid[1]
             self.score = nn.Linear(dim, 1)
-            self.input_norm = nn.BatchNorm1d(self.rows * dim, affine=False)
-            self.mlp = nn.Sequential(nn.Linear(self.rows * dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+            statistics = clip_statistics(config)
+            inputs = self.rows * dim + (statistics.size if statistics else 0)
+            self.input_norm = nn.BatchNorm1d(inputs, affine=False)
+            drop = nn.Dropout(config.readout_dropout)
+            self.mlp = nn.Sequential(nn.Linear(inputs, 4 * dim), nn.GELU(), drop, nn.Linear(4 * dim, dim))
             self.norm = nn.BatchNorm1d(dim, affine=False)
 
-    def forward(self, tokens: Tensor, first: int, count: int = 1) -> Tensor:
-        """Of tokens `(batch, tokens, dim)` the mean of `count` class tokens from `first` on: `(batch, dim)`."""
+    def forward(self, tokens: Tensor, first: int, count: int = 1, statistics: Tensor | None = None) -> Tensor:
+        """Of tokens `(batch, tokens, dim)` the mean of `count` class tokens from `first` on: `(batch, dim)`.
+
+        The pooled readout adds what it makes of the patches and of the clip's statistics `(batch, numbers)`.
+        """
         token = tokens[:, first : first + count].mean(1)
         if not self.pooled:
             return token
         patches = tokens[:, self.num_cls_tokens :].unflatten(1, (-1, self.rows))  # (batch, time, frequency, dim)
-        over_time = (patches * self.score(patches).softmax(1)).sum(1)
-        over_time = float32_batch_norm(self.input_norm, over_time.flatten(1)).to(token.dtype)
-        return float32_batch_norm(self.norm, token + self.mlp(over_time)).to(token.dtype)
+        heard = (patches * self.score(patches).softmax(1)).sum(1).flatten(1)
+        if statistics is not None:
+            heard = torch.cat([heard.float(), statistics], dim=1)
+        heard = float32_batch_norm(self.input_norm, heard).to(token.dtype)
+        return float32_batch_norm(self.norm, token + self.mlp(heard)).to(token.dtype)
+
+
+def clip_statistics(config: EventLocalizationConfig) -> ClipStatistics | None:
+    """What makes the statistics that the readouts hear; None where they hear none."""
+    coherence_at = config.map_of("coherence")
+    if not config.clip_statistics or coherence_at is None:
+        return None
+    return ClipStatistics(config.num_mel_bins, coherence_at)
 
 
 class EventLocalizationMixin:

@@ -46,6 +46,9 @@ class EventLocalizationConfig(PretrainedConfig):
         readout: what the heads read. "cls": class tokens alone, as published. "pooled": added to them is what two
             layers make of the patches' weighted means over time, all frequencies at once, and a batch norm takes away
             what all recordings have in common: for a training from nothing the short way from the sound to the heads.
+        clip_statistics: the "pooled" readout also hears what both ears heard over the whole clip, band by band
+            (layers/clip_statistics.py); needs "coherence" among the features.
+        readout_dropout: in the two layers of the "pooled" readout.
         head_init_std: deviation of the first weights of the linear heads; at the published 2e-5 hardly anything is
             learned below them until they have grown.
         label_spread_deg, label_spread_m: deviation of the labels in the losses of angles and distance: bins nearby are
@@ -83,6 +86,8 @@ class EventLocalizationConfig(PretrainedConfig):
         num_elevation_bins: int = 180,
         angle_convention: str = "spatial_ast",
         readout: str = "cls",
+        clip_statistics: bool = False,
+        readout_dropout: float = 0.0,
         head_init_std: float = 2e-5,
         label_spread_deg: float = 0.0,
         label_spread_m: float = 0.0,
@@ -114,6 +119,8 @@ class EventLocalizationConfig(PretrainedConfig):
         self.num_elevation_bins = num_elevation_bins
         self.angle_convention = angle_convention
         self.readout = readout
+        self.clip_statistics = clip_statistics
+        self.readout_dropout = readout_dropout
         self.head_init_std = head_init_std
         self.label_spread_deg = label_spread_deg
         self.label_spread_m = label_spread_m
@@ -138,6 +145,13 @@ class EventLocalizationConfig(PretrainedConfig):
                 f", mask_mels {mask_mels}: shares are in [0, 1), spans 0 or more"
             )
         count_interaural_maps(self.features)
+        if clip_statistics and (readout != "pooled" or "coherence" not in self.features):
+            raise ConfigError(
+                f"clip_statistics with readout {readout!r} and features {self.features}: the 'pooled' readout takes "
+                "them, and they are made of 'coherence'"
+            )
+        if not 0 <= readout_dropout < 1:
+            raise ConfigError(f"readout_dropout is {readout_dropout}; expected a share in [0, 1)")
         if self.features[0] != "log_mel":
             raise ConfigError(f"features is {self.features}; 'log_mel' comes first: its maps have a norm of their own")
         if num_frames % patch_size or num_mel_bins % patch_size:
@@ -170,6 +184,13 @@ class EventLocalizationConfig(PretrainedConfig):
     def num_feature_maps(self) -> int:
         """Maps of the input."""
         return count_interaural_maps(self.features)
+
+    def map_of(self, feature: str) -> int | None:
+        """Which map is the first of a feature; None without it."""
+        if feature not in self.features:
+            return None
+        before = self.features[: self.features.index(feature)]
+        return count_interaural_maps(before) if before else 0
 
     @property
     def grid(self) -> tuple[int, int]:

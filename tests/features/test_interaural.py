@@ -53,12 +53,15 @@ def formulas(ears: np.ndarray) -> dict[str, np.ndarray]:
     phase = np.arctan2(right.imag, right.real) - np.arctan2(left.imag, left.real)
     cross = np.exp(1j * np.angle(left * right.conj()))
     correlation = np.stack([np.fft.irfft(frame, N_FFT) for frame in cross.T])
+    energies = [np.abs(ear.T) ** 2 @ filters for ear in spectrum]
+    coherence = (right * left.conj()).T @ filters / np.sqrt(energies[0] * energies[1])
     return {
         "log_mel": np.stack(logs),
         "phase_difference": np.stack([np.cos(phase).T @ filters, np.sin(phase).T @ filters]),
         "level_ratio": (np.exp(logs[0]) / (np.exp(logs[1]) + 1e-16))[None],
         "level_difference_db": (20 * np.log10(mels[0] / mels[1]))[None],
         "gcc_phat": np.roll(correlation, 64, axis=1)[None, :, :128],
+        "coherence": np.stack([coherence.real, coherence.imag]),
     }
 
 
@@ -66,7 +69,7 @@ def test_all_features_against_the_formulas() -> None:
     ears = 0.1 * noise(1, 2, 12_345)
     expected = formulas(ears.double().numpy())
     result = features(ears, ALL)
-    assert result.shape == (7, 1 + 12_345 // HOP, MELS)
+    assert result.shape == (9, 1 + 12_345 // HOP, MELS)
     at = 0
     for name in ALL:
         maps = result[at : at + INTERAURAL_FEATURES[name]].double().numpy()
@@ -103,12 +106,23 @@ def test_the_louder_ear_has_the_higher_level() -> None:
 
 def test_swapped_ears_mirror_every_feature() -> None:
     ears = delayed(9) * torch.tensor([[1.0], [0.4]])
-    names = ["level_difference_db", "phase_difference", "gcc_phat"]
+    names = ["level_difference_db", "phase_difference", "gcc_phat", "coherence"]
     first, second = features(ears, names), features(ears.flip(0), names)
     assert torch.allclose(first[0], -second[0], atol=1e-4)
     assert torch.allclose(first[1], second[1], atol=1e-5)
     assert torch.allclose(first[2], -second[2], atol=1e-5)
     assert torch.allclose(first[3][:, 1:], second[3][:, 1:].flip(-1), atol=1e-5)
+    assert torch.allclose(first[4:], torch.stack([second[4], -second[5]]), atol=1e-5)
+
+
+def test_coherence_is_one_for_one_direction_and_small_for_independent_noises() -> None:
+    ears = delayed(0) * torch.tensor([[1.0], [0.3]])  # levels and a common gain leave it as it is
+    real, imag = features(ears, ["coherence"])
+    assert (real - 1).abs().max() < 1e-4 and imag.abs().max() < 1e-4
+    quiet = features(1e-6 * ears, ["coherence"])
+    assert (quiet[0] - 1).abs().max() < 1e-3
+    real, imag = features(noise(5, 2, 64_000), ["coherence"]).mean(1)
+    assert torch.hypot(real, imag).max() < 0.25  # of 201 frames
 
 
 @pytest.mark.parametrize("silent", [(0, 1), (0,), (1,)])
@@ -118,6 +132,7 @@ def test_silence_stays_finite(silent: tuple[int, ...]) -> None:
     result = features(ears, ALL)
     assert result.isfinite().all()
     assert (result[list(silent)] == -100).all()
+    assert (result[7:] == 0).all()  # nothing is coherent with silence
     # A product with zero has phase 0 in every bin: an impulse at lag 0.
     assert torch.allclose(result[6, :, 64], torch.ones(()), atol=1e-5)
     assert (result[6, :, :64].abs() < 1e-5).all()

@@ -31,6 +31,7 @@ from spatial_audio_lm.layers.event_localization import (
     EventLocalizationOutput,
     LocalizationHead,
     Readout,
+    clip_statistics,
     hide_rows,
     hide_spans,
     require_feature_maps,
@@ -145,12 +146,8 @@ class DSpASTModel(DSpASTPreTrainedModel):
     @property
     def _level_at(self) -> int | None:
         """Which map is the level ratio (or difference), the only one besides the log-mels that is normalised."""
-        at = 0
-        for name in self.config.features:
-            if name in ("level_ratio", "level_difference_db"):
-                return at
-            at += 2 if name in ("log_mel", "phase_difference") else 1
-        return None
+        ratio = self.config.map_of("level_ratio")
+        return self.config.map_of("level_difference_db") if ratio is None else ratio
 
     def normalized(self, input_features: Tensor) -> Tensor:
         """Feature maps normalised as the configuration says, `(batch, maps, frames, mels)`, float32."""
@@ -208,6 +205,7 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
     def __init__(self, config: DSpASTConfig):
         super().__init__(config)
         self.dspast = DSpASTModel(config)
+        self.clip_statistics = clip_statistics(config)
         self.readouts = nn.ModuleDict({name: Readout(config, config.branch_dim) for name in BRANCHES})
 
         def head(num_classes: int) -> AdaCosHead | LocalizationHead:
@@ -266,8 +264,9 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
         """
         names = require_branches(branches)
         encoded = self.dspast(input_features, branches=names, output_hidden_states=output_hidden_states)
+        whole = self.clip_statistics and self.clip_statistics(input_features)
         parts = zip(names, encoded.last_hidden_state.split(self.config.branch_dim, dim=-1), strict=True)
-        token = {name: self.readouts[name](part, 0, self.config.num_cls_tokens) for name, part in parts}
+        token = {name: self.readouts[name](part, 0, self.config.num_cls_tokens, whole) for name, part in parts}
         logits: dict[str, Tensor] = {}
         if "event" in token:
             logits["event"] = self.event_head(self.event_norm(token["event"]))

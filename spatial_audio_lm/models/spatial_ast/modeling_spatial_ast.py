@@ -23,6 +23,7 @@ from spatial_audio_lm.layers.event_localization import (
     EventLocalizationOutput,
     LocalizationHead,
     Readout,
+    clip_statistics,
     hide_rows,
     hide_spans,
     require_feature_maps,
@@ -129,6 +130,7 @@ class SpatialASTForSoundEventLocalization(EventLocalizationMixin, SpatialASTPreT
             raise ConfigError(f"num_cls_tokens is {config.num_cls_tokens}; the heads read three class tokens")
         dim, eps = config.hidden_size, config.layer_norm_eps
         self.spatial_ast = SpatialASTModel(config)
+        self.clip_statistics = clip_statistics(config)
         self.distance_readout = Readout(config, dim)
         self.direction_readout = Readout(config, dim)
         self.event_readout = Readout(config, dim)
@@ -163,10 +165,13 @@ class SpatialASTForSoundEventLocalization(EventLocalizationMixin, SpatialASTPreT
         """
         encoded = self.spatial_ast(input_features, output_hidden_states=output_hidden_states)
         tokens = encoded.last_hidden_state
-        direction = self.direction_norm(self.direction_readout(tokens, DIRECTION_TOKEN))
+        whole = self.clip_statistics and self.clip_statistics(input_features)
+        event = self.event_norm(self.event_readout(tokens, EVENT_TOKEN, statistics=whole))
+        distance = self.distance_norm(self.distance_readout(tokens, DISTANCE_TOKEN, statistics=whole))
+        direction = self.direction_norm(self.direction_readout(tokens, DIRECTION_TOKEN, statistics=whole))
         logits = {
-            "event": self.event_head(self.event_norm(self.event_readout(tokens, EVENT_TOKEN))),
-            "distance": self.distance_head(self.distance_norm(self.distance_readout(tokens, DISTANCE_TOKEN))),
+            "event": self.event_head(event),
+            "distance": self.distance_head(distance),
             "azimuth": self.azimuth_head(direction),
             "elevation": self.elevation_head(direction),
         }
