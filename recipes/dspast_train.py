@@ -21,28 +21,18 @@ import math
 import re
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
 from spatial_audio_lm.data.binaural_scenes import BinauralAugmentation, BinauralScenes
 from spatial_audio_lm.data.clip_folders import training_clips
-from spatial_audio_lm.data.scene_features import (
-    CLASS_INDEX,
-    AsSound,
-    FeaturePlan,
-    SceneFeatures,
-    begin_features,
-    process_feature_shard,
-)
+from spatial_audio_lm.data.scene_features import CLASS_INDEX, AsSound, FeaturePlan, fill_features
 from spatial_audio_lm.data.spatial_sound import SAMPLE_RATE, SpatialSoundDataset, SpatialSoundSettings
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.binaural_extractor import BinauralFeatureExtractor
@@ -56,7 +46,6 @@ from spatial_audio_lm.simulation.head_files import SPHERE, HeadStore
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings
 from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
-from spatial_audio_lm.simulation.worker_processes import start_worker
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import (
     Augmented,
@@ -228,21 +217,6 @@ def scene_plan(config: Config, sample_rate: int) -> tuple[FeaturePlan, RirBank]:
     return plan, bank
 
 
-def render_scenes(config: Config, plan: FeaturePlan) -> SceneFeatures:
-    """The cache of sound; fills it first."""
-    folder = Path(config.scenes.cache or Path(config.loop.output_dir) / "scenes")
-    begin_features(folder, plan)
-    missing = [k for k in range(plan.num_shards) if not (folder / f"shard-{k:05d}.safetensors").exists()]
-    work = partial(process_feature_shard, plan=plan, folder=folder)
-    if config.scenes.num_processes > 1 and len(missing) > 1:
-        with ProcessPoolExecutor(config.scenes.num_processes, get_context("spawn"), start_worker) as pool:
-            list(tqdm(pool.map(work, missing), total=len(missing), desc="scenes", unit="shard"))
-    else:
-        for shard in tqdm(missing, desc="scenes", unit="shard", disable=not missing):
-            work(shard)
-    return SceneFeatures(folder, config.scenes.in_memory)
-
-
 class SceneBatches:
     """Scenes by `ItemKey`, a batch at a time, each item with random numbers of its own."""
 
@@ -267,9 +241,10 @@ def simulated(config: Config, sample_rate: int) -> tuple[list[str], Callable[...
     classes = sorted({item.sound_class for item in plan.clips}, key=CLASS_INDEX.__getitem__)
 
     def loader(process_index: int, num_processes: int) -> DataLoader:
-        scenes = BinauralScenes(
-            render_scenes(config, plan), classes, bank.settings.sources_per_room, config.scenes.augmentation
-        )
+        data = config.scenes
+        folder = data.cache or Path(config.loop.output_dir) / "scenes"
+        sound = fill_features(folder, plan, data.num_processes, data.in_memory)
+        scenes = BinauralScenes(sound, classes, bank.settings.sources_per_room, data.augmentation)
         dataset = SceneBatches(scenes, config.loop.seed)
         sampler = EpochSampler(
             len(dataset),

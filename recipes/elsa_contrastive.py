@@ -18,17 +18,13 @@ of it is taken. Captions of other scenes that happen to be true of it as well ar
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from spatial_audio_lm.data.caption_pool import CaptionPool, fits, leave_out, scene_codes
@@ -39,8 +35,7 @@ from spatial_audio_lm.data.scene_features import (
     FeaturePlan,
     LiveScenes,
     SceneFeatures,
-    begin_features,
-    process_feature_shard,
+    fill_features,
 )
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.language.tokenizer import tokenizer_from_texts
@@ -52,7 +47,6 @@ from spatial_audio_lm.objectives.processes import gather_rows
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings
 from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
-from spatial_audio_lm.simulation.worker_processes import start_worker
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
 from spatial_audio_lm.training.ema import ExponentialMovingAverage
@@ -212,17 +206,7 @@ def prepare_scenes(config: Config, plan: FeaturePlan) -> SceneFeatures | LiveSce
     """The scenes as batches, from the cache if there is one; fills it first."""
     if config.data.cache is None:
         return LiveScenes(plan)
-    folder = Path(config.data.cache)
-    begin_features(folder, plan)
-    missing = [k for k in range(plan.num_shards) if not (folder / f"shard-{k:05d}.safetensors").exists()]
-    work = partial(process_feature_shard, plan=plan, folder=folder)
-    if config.data.num_processes > 1 and len(missing) > 1:
-        with ProcessPoolExecutor(config.data.num_processes, get_context("spawn"), start_worker) as pool:
-            list(tqdm(pool.map(work, missing), total=len(missing), desc="scenes", unit="shard"))
-    else:
-        for shard in tqdm(missing, desc="scenes", unit="shard", disable=not missing):
-            work(shard)
-    return SceneFeatures(folder)
+    return fill_features(config.data.cache, plan, config.data.num_processes)
 
 
 class CaptionedScenes:

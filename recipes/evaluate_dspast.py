@@ -34,16 +34,13 @@ from spatial_audio_lm.data.unseen_scenes import UNSEEN_SCENES, bank_of_rooms, dr
 from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.features.binaural_extractor import BinauralFeatureExtractor
 from spatial_audio_lm.features.interaural import interaural_map_names
-from spatial_audio_lm.files import read_json, write_json, write_whole
+from spatial_audio_lm.files import write_json, write_whole
 from spatial_audio_lm.metrics.event_localization_measures import EventLocalizationAnswers, event_localization_measures
 from spatial_audio_lm.metrics.event_localization_report import EventLocalizationReport, event_localization_report
 from spatial_audio_lm.metrics.report import Measure, markdown_table, model_index, with_goals
 from spatial_audio_lm.models.checkpoints import checkpoint_folder
 from spatial_audio_lm.models.dspast.configuration_dspast import BRANCHES
-from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatureExtractor
-from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
-from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
-from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTForSoundEventLocalization
+from spatial_audio_lm.pipelines.locating import SoundEventLocator
 from spatial_audio_lm.signal.resampling import resample
 from spatial_audio_lm.simulation.clips import ClipStore
 from spatial_audio_lm.simulation.head_files import SPHERE, HeadStore
@@ -54,10 +51,6 @@ from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.viz.figures import BLUE, FAINT, GREEN, GROUND, INK, ORANGE, new_figure, save_figure
 
-MODELS: dict[str, tuple[type, type]] = {
-    "dspast": (DSpASTForSoundEventLocalization, DSpASTFeatureExtractor),
-    "spatial_ast": (SpatialASTForSoundEventLocalization, SpatialASTFeatureExtractor),
-}
 # What dspast-tiny has to reach on unseen clips in unseen simulated rooms, and on measured responses of one room.
 GOALS = {
     "event_accuracy": 0.75,
@@ -92,16 +85,6 @@ class Config:
     def __post_init__(self) -> None:
         if min(self.num_scenes, self.num_rooms, self.clips_per_brir, self.batch_size) < 1:
             raise ConfigError(f"num_scenes, num_rooms, clips_per_brir and batch_size must be at least 1; got {self}")
-
-
-def load(checkpoint: str) -> tuple[Any, BinauralFeatureExtractor]:
-    """Model and feature extractor of a packaged name or folder."""
-    folder = checkpoint_folder(checkpoint)
-    kind = read_json(folder / "config.json").get("model_type")
-    if kind not in MODELS:
-        raise ConfigError(f"{checkpoint} is a checkpoint of {kind}; expected one of {', '.join(MODELS)}")
-    make_model, make_extractor = MODELS[kind]
-    return make_model.from_pretrained(folder).eval(), make_extractor.from_pretrained(folder)
 
 
 @torch.inference_mode()
@@ -272,7 +255,8 @@ def draw_figures(report: EventLocalizationReport, answers: EventLocalizationAnsw
 def main(config: Config) -> dict[str, list[Measure]]:
     """Render, listen, measure, and write; returns the rows of the tables."""
     output_dir = Path(config.output_dir)
-    model, extractor = load(config.checkpoint)
+    locator = SoundEventLocator.from_pretrained(config.checkpoint)
+    model, extractor = locator.model, locator.extractor
     rate = extractor.sampling_rate
     if UNSEEN_SCENES.duration_s * rate > extractor.max_samples:
         raise ConfigError(

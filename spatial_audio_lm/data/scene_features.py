@@ -9,8 +9,10 @@ may be killed and started again, over any number of processes, and ends with the
 import hashlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +21,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from spatial_audio_lm.data.clip_folders import LabelledClip, clips_digest
 from spatial_audio_lm.errors import ConfigError, DataError
@@ -29,6 +32,7 @@ from spatial_audio_lm.simulation.records import SceneRecord
 from spatial_audio_lm.simulation.rir_bank import RirBank
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings, sample_scene
 from spatial_audio_lm.simulation.scenes import render_scene
+from spatial_audio_lm.simulation.worker_processes import start_worker
 
 LABELS = ("azimuth_deg", "elevation_deg", "distance_m", "floor_area_m2", "t30_s")
 CLASS_INDEX = {sound.id: index for index, sound in enumerate(SOUND_CLASSES)}
@@ -190,6 +194,33 @@ def begin_features(folder: Path, plan: FeaturePlan) -> None:
     remove_unfinished(folder)
 
 
+def fill_features(
+    folder: str | Path, plan: FeaturePlan, num_processes: int = 1, in_memory: bool = False
+) -> "SceneFeatures":
+    """The cache of a plan in a folder; what is missing of it is made first.
+
+    Args:
+        folder: of the cache, begun for this plan or not yet.
+        plan: which scenes, and what is kept of them.
+        num_processes: that make shards.
+        in_memory: see `SceneFeatures`.
+
+    Raises:
+        DataError: the folder holds the features of another plan.
+    """
+    folder = Path(folder)
+    begin_features(folder, plan)
+    missing = [k for k in range(plan.num_shards) if not (folder / f"shard-{k:05d}.safetensors").exists()]
+    work = partial(process_feature_shard, plan=plan, folder=folder)
+    if num_processes > 1 and len(missing) > 1:
+        with ProcessPoolExecutor(num_processes, get_context("spawn"), start_worker) as pool:
+            list(tqdm(pool.map(work, missing), total=len(missing), desc="scenes", unit="shard"))
+    else:
+        for shard in tqdm(missing, desc="scenes", unit="shard", disable=not missing):
+            work(shard)
+    return SceneFeatures(folder, in_memory)
+
+
 class SceneFeatures:
     """The finished cache: `len`, and batches by index, read from memory-mapped shards.
 
@@ -237,22 +268,24 @@ class SceneFeatures:
         return torch.cat([shard.get_tensor(name) for shard in self._open])
 
     def _begin_reading(self) -> None:
-        if not self._open:
-            self._open = [safe_open(path, framework="pt") for path in self._paths]
-            self._per_shard = self._open[0].get_slice("labels").get_shape()[0]
-            self._names = sorted(self._open[0].keys())
-            if self._in_memory:
-                for name in self._names:
-                    shape = self._open[0].get_slice(name).get_shape()[1:]
-                    first = self._open[0].get_tensor(name)
-                    whole = self._memory[name] = torch.empty(self.num_scenes, *shape, dtype=first.dtype)
-                    for number, shard in enumerate(self._open):  # one at a time: all twice might not fit
-                        part = shard.get_tensor(name)
-                        whole[number * self._per_shard :][: len(part)] = part
-                self._open = [None]  # mapped files would count beside what was read from them
+        if self._names:  # has begun
+            return
+        shards = [safe_open(path, framework="pt") for path in self._paths]
+        self._per_shard = shards[0].get_slice("labels").get_shape()[0]
+        self._names = sorted(shards[0].keys())
+        if not self._in_memory:
+            self._open = shards
+            return
+        # Mapped files would count beside what was read from them: none stays open.
+        for name in self._names:
+            first = shards[0].get_tensor(name)
+            whole = self._memory[name] = torch.empty(self.num_scenes, *first.shape[1:], dtype=first.dtype)
+            for number, shard in enumerate(shards):  # one at a time: all twice might not fit
+                part = shard.get_tensor(name)
+                whole[number * self._per_shard :][: len(part)] = part
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": [], "_memory": {}}
+        return {**self.__dict__, "_open": [], "_memory": {}, "_names": []}
 
 
 def _without_half(batch: dict[str, Tensor]) -> dict[str, Tensor]:
