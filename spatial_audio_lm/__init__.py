@@ -34,6 +34,11 @@ _PUBLIC_NAMES = {
     "DSpASTModel": "spatial_audio_lm.models.dspast.modeling_dspast",
     "DSpASTForSoundEventLocalization": "spatial_audio_lm.models.dspast.modeling_dspast",
     "SoundEvent": "spatial_audio_lm.layers.event_localization",
+    "AudioMAEConfig": "spatial_audio_lm.models.audio_mae.configuration_audio_mae",
+    "AudioMAEFeatureExtractor": "spatial_audio_lm.models.audio_mae.feature_extraction_audio_mae",
+    "AudioMAEModel": "spatial_audio_lm.models.audio_mae.modeling_audio_mae",
+    "AudioMAEForPreTraining": "spatial_audio_lm.models.audio_mae.modeling_audio_mae",
+    "AudioMAEForAudioClassification": "spatial_audio_lm.models.audio_mae.modeling_audio_mae",
     "SpatialASTConfig": "spatial_audio_lm.models.spatial_ast.configuration_spatial_ast",
     "SpatialASTFeatureExtractor": "spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast",
     "SpatialASTModel": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
@@ -49,6 +54,15 @@ _PUBLIC_NAMES = {
 if TYPE_CHECKING:
     from spatial_audio_lm.errors import SpatialAudioError as SpatialAudioError
     from spatial_audio_lm.layers.event_localization import SoundEvent as SoundEvent
+    from spatial_audio_lm.models.audio_mae.configuration_audio_mae import AudioMAEConfig as AudioMAEConfig
+    from spatial_audio_lm.models.audio_mae.feature_extraction_audio_mae import (
+        AudioMAEFeatureExtractor as AudioMAEFeatureExtractor,
+    )
+    from spatial_audio_lm.models.audio_mae.modeling_audio_mae import (
+        AudioMAEForAudioClassification as AudioMAEForAudioClassification,
+    )
+    from spatial_audio_lm.models.audio_mae.modeling_audio_mae import AudioMAEForPreTraining as AudioMAEForPreTraining
+    from spatial_audio_lm.models.audio_mae.modeling_audio_mae import AudioMAEModel as AudioMAEModel
     from spatial_audio_lm.models.checkpoints import packaged as packaged
     from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig as DSpASTConfig
     from spatial_audio_lm.models.dspast.feature_extraction_dspast import (

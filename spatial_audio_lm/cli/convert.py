@@ -27,6 +27,8 @@ def convert(
     clap: LAION's .pt file, or a folder in transformers' layout, becomes the towers of a full-size ELSA, to be trained.
 
     spatial_ast, dspast: the authors' .pth files; or Audio-MAE's pretrained.pth, with which an untrained one begins.
+
+    audio_mae: the authors' pretrained.pth (with its decoder) or finetuned.pth (with its classifier).
     """
     if system not in CONVERTERS:
         near = difflib.get_close_matches(system, CONVERTERS, n=1)

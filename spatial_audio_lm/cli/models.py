@@ -30,7 +30,11 @@ def models(json: Json = False, debug: Debug = False) -> None:
     for checkpoint in PUBLISHED:
         file = f" {checkpoint.file}" if checkpoint.file else ""
         source = checkpoint.name + (f"/{checkpoint.file}" if checkpoint.file else "")
-        print(f"  {checkpoint.name}  ({checkpoint.license})\n    https://huggingface.co/{checkpoint.hub_id}")
+        print(f"  {checkpoint.name}  ({checkpoint.license})")
+        print(f"    {checkpoint.url or f'https://huggingface.co/{checkpoint.hub_id}'}")
         print(f"    {checkpoint.description}")
-        print(f"    hf download {checkpoint.hub_id}{file} --local-dir {checkpoint.name}")
+        if checkpoint.hub_id:
+            print(f"    hf download {checkpoint.hub_id}{file} --local-dir {checkpoint.name}")
+        else:
+            print(f"    download it in a browser, as {source}")
         print(f"    spatial-audio-lm convert {checkpoint.converter} {source} OUT")

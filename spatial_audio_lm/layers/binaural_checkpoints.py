@@ -45,8 +45,9 @@ _AUDIO_MAE_DROPPED = (
     (r"^(head|fc_norm)\.", "AudioSet classifier of a fine-tuned Audio-MAE"),
 )
 AUDIO_MAE_TERMS = (
-    "Weights of Audio-MAE: the repository facebookresearch/AudioMAE is CC BY-NC 4.0 (no commercial use). The training "
-    "data, AudioSet, have terms of their own."
+    "Weights of Audio-MAE: the LICENSE file of the repository facebookresearch/AudioMAE is CC BY-NC 4.0 (no commercial "
+    "use), its README says CC-BY 4.0; ask the authors where that matters. The training data, AudioSet, have terms of "
+    "their own."
 )
 
 
@@ -216,15 +217,15 @@ def our_name(key: str, *tables: tuple[str, Iterable[tuple[str, str]]]) -> str:
     return key  # without a place: load_accounted names it
 
 
-def name_events(config: Any, path: Path) -> None:
+def name_events(config: Any, path: Path, labels_file: str = LABELS_FILE) -> None:
     """Gives a configuration the names of the events, if the data set's label file lies beside the checkpoint.
 
-    Each row is a class.
+    Each row is a class, with its name as `display_name`.
 
     Raises:
         CheckpointError: a file without names, or with another number of them.
     """
-    file = path.parent / LABELS_FILE
+    file = path.parent / labels_file
     if not file.is_file():
         return
     with file.open(encoding="utf-8", newline="") as lines:

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from transformers import PretrainedConfig
-
-from spatial_audio_lm.errors import CheckpointError, ConfigError
+from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.interaural import count_interaural_maps
 from spatial_audio_lm.layers.localization_bins import LocalizationBins
+from spatial_audio_lm.layers.model_config import ModelConfig
 from spatial_audio_lm.layers.patch_embedding import PATCH_STEMS
 
 LOCALIZATION_HEADS = ("event", "distance", "azimuth", "elevation")
@@ -15,7 +14,7 @@ READOUTS = ("cls", "pooled")
 NUM_PUBLISHED_EVENTS = 355  # the sound events of AudioSet that BAT's authors kept
 
 
-class EventLocalizationConfig(PretrainedConfig):
+class EventLocalizationConfig(ModelConfig):
     """A vision transformer on interaural feature maps, with heads for what sounds and where.
 
     The defaults are the published sizes. Each system has its own `features` and `loss_weights`.
@@ -165,20 +164,6 @@ class EventLocalizationConfig(PretrainedConfig):
             raise ConfigError(f"num_labels is {count}, but id2label names {len(names)} events; give id2label alone")
         _ = self.bins  # refuses bins that make no sense
         super().__init__(**kwargs)
-
-    @classmethod
-    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As in transformers, but for another model's settings, which transformers would take with a warning.
-
-        Raises:
-            CheckpointError: the settings of another model (its weights would be left at random values).
-        """
-        found = config_dict.get("model_type", cls.model_type)
-        if found != cls.model_type:
-            raise CheckpointError(
-                f"a checkpoint of {found}; expected one of {cls.model_type}: use that model's own classes, or AutoModel"
-            )
-        return super().from_dict(config_dict, **kwargs)
 
     @property
     def num_feature_maps(self) -> int:

@@ -1,7 +1,11 @@
-"""What is hidden from an encoder in training: spans of its input maps, and rows of its patches."""
+"""What is hidden from an encoder in training: spans of its maps, rows of its patches, or most of the patches."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from spatial_audio_lm.errors import DataError
 
 
 def mask_spans(maps: Tensor, max_frames: int, max_bands: int) -> Tensor:
@@ -54,3 +58,57 @@ def _kept(tokens: Tensor, rows: int, count: int) -> Tensor:
     """Which rows stay, `(batch, count)`, ascending; at least one."""
     order = torch.rand(len(tokens), rows, device=tokens.device).argsort(dim=1)
     return order[:, : max(count, 1)].sort(dim=1).values
+
+
+def random_mask(
+    batch: int, tokens: int, num_hidden: int, generator: torch.Generator | None = None, device: Any = None
+) -> Tensor:
+    """Which tokens a masked autoencoder hides: `num_hidden` of each item, all choices equally likely.
+
+    Args:
+        batch: items.
+        tokens: tokens of an item.
+        num_hidden: how many of them are hidden.
+        generator: where the numbers come from (None: torch's own, which `torch.manual_seed` sets). They are drawn on
+            the generator's device, so that a seed gives one mask wherever the model is.
+        device: of the result.
+
+    Returns:
+        Bool `(batch, tokens)`, True where hidden.
+    """
+    noise = torch.rand(batch, tokens, generator=generator, device=generator.device if generator else device)
+    hidden = noise.argsort(dim=1)[:, tokens - num_hidden :]
+    return torch.zeros_like(noise, dtype=torch.bool).scatter(1, hidden, True).to(device)
+
+
+def require_mask(mask: Tensor, batch: int, tokens: int) -> Tensor:
+    """The mask itself, if it can be used.
+
+    Raises:
+        DataError: not bool `(batch, tokens)`, or items that hide different numbers of tokens, all or none.
+    """
+    if mask.dtype != torch.bool or mask.shape != (batch, tokens):
+        raise DataError(
+            f"mask is {mask.dtype} {tuple(mask.shape)}; expected torch.bool {(batch, tokens)}, True where hidden"
+        )
+    counts = mask.sum(1).unique().tolist()
+    if len(counts) != 1 or counts[0] in (0, tokens):
+        raise DataError(
+            f"the mask hides {', '.join(map(str, counts))} of {tokens} tokens of an item; expected one number for the "
+            "whole batch, at least 1 and not all"
+        )
+    return mask
+
+
+def visible_tokens(tokens: Tensor, mask: Tensor) -> Tensor:
+    """The tokens that are not hidden, `(batch, visible, dim)`, in their order.
+
+    Published masked autoencoders order them by random noise; attention cannot tell, since positions are in the tokens.
+    """
+    return tokens[~mask].view(len(tokens), -1, tokens.shape[-1])
+
+
+def with_mask_tokens(visible: Tensor, mask: Tensor, mask_token: Tensor) -> Tensor:
+    """The inverse of `visible_tokens`, with the learned token `(1, 1, dim)` wherever something was hidden."""
+    filled = mask_token.to(visible.dtype).expand(*mask.shape, -1)
+    return filled.masked_scatter(~mask[:, :, None], visible)

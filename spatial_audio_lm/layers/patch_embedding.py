@@ -13,6 +13,21 @@ from spatial_audio_lm.errors import ConfigError
 PATCH_STEMS = ("linear", "conv")
 
 
+def cut_patches(x: Tensor, size: int) -> Tensor:
+    """Square patches without overlap; what is left over at the end of time and at the top is left out.
+
+    Args:
+        x: maps `(batch, channels, frames, bands)`.
+        size: side of a patch.
+
+    Returns:
+        `(batch, time * freq, channels * size * size)`, patch `t * freq + f`, each in the order channel, frame, band.
+    """
+    time, freq = x.shape[2] // size, x.shape[3] // size
+    patches = x[:, :, : time * size, : freq * size].unflatten(3, (freq, size)).unflatten(2, (time, size))
+    return patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+
 class PatchEmbedding(nn.Conv2d):
     """Square patches without overlap, each mapped to a token.
 
@@ -28,12 +43,8 @@ class PatchEmbedding(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(batch, channels, frames, bands)` to tokens `(batch, time * freq, dim)`, token `t * freq + f`."""
         # As one matrix product: the convolution's backward pass takes longer on a CPU.
-        size = self.kernel_size[0]
-        batch, _, frames, bands = x.shape
-        time, freq = frames // size, bands // size
-        patches = x[:, :, : time * size, : freq * size].to(self.weight.dtype)
-        patches = patches.unflatten(3, (freq, size)).unflatten(2, (time, size)).permute(0, 2, 4, 1, 3, 5)
-        return F.linear(patches.reshape(batch, time * freq, -1), self.weight.flatten(1), self.bias)
+        patches = cut_patches(x.to(self.weight.dtype), self.kernel_size[0])
+        return F.linear(patches, self.weight.flatten(1), self.bias)
 
     def reset(self) -> None:
         """Glorot's uniform weights, the kernel taken as one matrix (as MAE does), and no bias."""

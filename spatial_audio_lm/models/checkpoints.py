@@ -23,21 +23,24 @@ class PublishedCheckpoint:
 
     Attributes:
         name: Short name, as ``spatial-audio-lm models`` lists it.
-        hub_id: Repository on the Hugging Face Hub, with "datasets/" before it where it is one of data.
+        hub_id: Repository on the Hugging Face Hub, with "datasets/" before it where it is one of data; None where its
+            authors publish it elsewhere.
         file: File in that repository, or None where the whole folder is the checkpoint.
         layout: How its keys are named, in the words of the converter.
         converter: Name of its converter, as ``spatial-audio-lm convert`` takes it.
         license: Terms of the weights, as their publisher states them.
         description: What it is, in one line.
+        url: Where to download it if it is not on the Hub.
     """
 
     name: str
-    hub_id: str
+    hub_id: str | None
     file: str | None
     layout: str
     converter: str
     license: str
     description: str
+    url: str | None = None
 
 
 PUBLISHED: tuple[PublishedCheckpoint, ...] = (
@@ -84,6 +87,30 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
             (3, "the third stage: the best of them"),
         )
     ),
+    *(
+        PublishedCheckpoint(
+            name=f"audio-mae-{layout}",
+            hub_id=None,
+            file=f"{layout}.pth",
+            layout=f"audio_mae_{layout}",
+            converter="audio_mae",
+            license="cc-by-nc-4.0 (LICENSE of facebookresearch/AudioMAE; its README says CC-BY 4.0)",
+            description=description,
+            url=f"https://drive.google.com/file/d/{drive_id}/view",
+        )
+        for layout, drive_id, description in (
+            (
+                "pretrained",
+                "1ni_DV4dRf7GxM8k-Eirx71WP9Gg89wwu",
+                "Audio-MAE as pre-trained on AudioSet, with its decoder; also what SpatialAST and DSpAST begin with",
+            ),
+            (
+                "finetuned",
+                "18EsFOyZYvBYHkJ7_n7JFFWbj6crz01gq",
+                "Audio-MAE as fine-tuned on AudioSet: 527 classes",
+            ),
+        )
+    ),
 )
 
 
@@ -92,6 +119,7 @@ CONVERTERS: dict[str, tuple[str, str]] = {
     "clap": ("spatial_audio_lm.models.elsa.convert_elsa", "convert_clap"),
     "spatial_ast": ("spatial_audio_lm.models.spatial_ast.convert_spatial_ast", "convert_spatial_ast"),
     "dspast": ("spatial_audio_lm.models.dspast.convert_dspast", "convert_dspast"),
+    "audio_mae": ("spatial_audio_lm.models.audio_mae.convert_audio_mae", "convert_audio_mae"),
 }
 
 

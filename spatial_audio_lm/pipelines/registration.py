@@ -27,9 +27,23 @@ _PIPELINES_MODULE = "transformers.pipelines"
 
 
 def register_auto_classes() -> None:
-    """Enters the models into AutoConfig, AutoModel, AutoFeatureExtractor and AutoProcessor."""
-    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoProcessor
+    """Enters the models into AutoConfig, AutoModel, AutoFeatureExtractor and the other Auto classes they fit."""
+    from transformers import (
+        AutoConfig,
+        AutoFeatureExtractor,
+        AutoModel,
+        AutoModelForAudioClassification,
+        AutoModelForPreTraining,
+        AutoProcessor,
+    )
 
+    from spatial_audio_lm.models.audio_mae.configuration_audio_mae import AudioMAEConfig
+    from spatial_audio_lm.models.audio_mae.feature_extraction_audio_mae import AudioMAEFeatureExtractor
+    from spatial_audio_lm.models.audio_mae.modeling_audio_mae import (
+        AudioMAEForAudioClassification,
+        AudioMAEForPreTraining,
+        AudioMAEModel,
+    )
     from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
     from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatureExtractor
     from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTModel
@@ -49,12 +63,16 @@ def register_auto_classes() -> None:
         (ElsaSpatialConfig, ElsaSpatialModel),
         (SpatialASTConfig, SpatialASTModel),
         (DSpASTConfig, DSpASTModel),
+        (AudioMAEConfig, AudioMAEModel),
     ):
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, model, exist_ok=True)
     AutoFeatureExtractor.register(ElsaConfig, ElsaFeatureExtractor, exist_ok=True)
     AutoFeatureExtractor.register(SpatialASTConfig, SpatialASTFeatureExtractor, exist_ok=True)
     AutoFeatureExtractor.register(DSpASTConfig, DSpASTFeatureExtractor, exist_ok=True)
+    AutoFeatureExtractor.register(AudioMAEConfig, AudioMAEFeatureExtractor, exist_ok=True)
+    AutoModelForPreTraining.register(AudioMAEConfig, AudioMAEForPreTraining, exist_ok=True)
+    AutoModelForAudioClassification.register(AudioMAEConfig, AudioMAEForAudioClassification, exist_ok=True)
     AutoProcessor.register(ElsaConfig, ElsaProcessor, exist_ok=True)
 
 

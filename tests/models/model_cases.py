@@ -8,6 +8,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from spatial_audio_lm.models.audio_mae.configuration_audio_mae import AudioMAEConfig
+from spatial_audio_lm.models.audio_mae.modeling_audio_mae import (
+    AudioMAEForAudioClassification,
+    AudioMAEForPreTraining,
+    AudioMAEModel,
+)
 from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization, DSpASTModel
 from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig, ElsaConvConfig, ElsaSpatialConfig
@@ -141,6 +147,28 @@ SMALL_BINAURAL = {
 
 SMALL_DSPAST = SMALL_BINAURAL | {"branch_dim": 20}
 
+SMALL_AUDIO_MAE = {
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "num_frames": 64,
+    "num_mel_bins": 32,
+    "patch_size": 8,
+    "contextual_layers": 2,
+    "decoder_hidden_size": 32,
+    "decoder_num_hidden_layers": 2,
+    "decoder_num_attention_heads": 2,
+    "decoder_intermediate_size": 48,
+    "decoder_bias_size": 12,
+    "num_labels": 5,
+}
+
+
+def patch_mask(batch: int) -> Inputs:
+    """25 of 32 patches hidden, others in each item."""
+    return {"mask": noise(5, batch, 32).argsort(1).argsort(1) >= 7}
+
 
 def compact_elsa() -> ElsaModel:
     return ElsaModel(
@@ -182,6 +210,31 @@ LOCALIZATION_SHAPES = {
 }
 
 CASES = {
+    "audio_mae": ModelCase(
+        build=built(lambda: AudioMAEModel(AudioMAEConfig(**SMALL_AUDIO_MAE))),
+        inputs=lambda batch: {"input_features": noise(0, batch, 1, 64, 32)},
+        shapes={"last_hidden_state": (33, 64), "pooler_output": (64,), "contextual_state": (33, 64)},
+        attention=True,
+    ),
+    **{
+        f"audio_mae_{decoder}": ModelCase(
+            build=built(
+                lambda decoder=decoder: AudioMAEForPreTraining(
+                    AudioMAEConfig(**SMALL_AUDIO_MAE, decoder_attention=decoder)
+                )
+            ),
+            inputs=lambda batch: {"input_features": noise(0, batch, 1, 64, 32), **patch_mask(batch)},
+            shapes={"logits": (32, 64), "last_hidden_state": (8, 64), "mask": (32,)},
+            loss_inputs=patch_mask,
+        )
+        for decoder in ("local", "global")
+    },
+    "audio_mae_classification": ModelCase(
+        build=built(lambda: AudioMAEForAudioClassification(AudioMAEConfig(**SMALL_AUDIO_MAE))),
+        inputs=lambda batch: {"input_features": noise(0, batch, 1, 64, 32)},
+        shapes={"logits": (5,)},
+        loss_inputs=lambda batch: {"labels": (noise(8, batch, 5) > 0).float()},
+    ),
     "elsa_compact": ModelCase(
         build=built(compact_elsa),
         inputs=lambda batch: {

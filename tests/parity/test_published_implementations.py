@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parity.audio_mae_parity import check_audio_mae_finetuned, check_audio_mae_pretrain
 from tests.parity.dspast_parity import check_dspast
 from tests.parity.elsa_parity import check_elsa_clap
 from tests.parity.parity_case import ParityCase
@@ -30,6 +31,8 @@ SYSTEMS = {
     "wavjepa": "spatial_audio_lm.models.wavjepa",
 }
 CHECKS: dict[str, Callable[[ParityCase], None]] = {
+    "audio_mae_finetuned": check_audio_mae_finetuned,
+    "audio_mae_pretrain": check_audio_mae_pretrain,
     "dspast": check_dspast,
     "elsa_clap": check_elsa_clap,
     "spatial_ast": check_spatial_ast,
