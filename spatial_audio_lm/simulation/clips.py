@@ -53,11 +53,19 @@ class ClipStore:
     Args:
         folder: what the paths of file clips are relative to; None where only synthesised ones are used.
         sample_rate: Hz of what it gives.
+        first_channel: take that of files with several; such files are refused otherwise.
+        cache_bytes: of samples that are kept.
     """
 
-    def __init__(self, folder: str | Path | None, sample_rate: int):
+    def __init__(
+        self,
+        folder: str | Path | None,
+        sample_rate: int,
+        first_channel: bool = False,
+        cache_bytes: int = CACHE_BYTES,
+    ):
         self.folder = None if folder is None else Path(folder)
-        self.sample_rate = sample_rate
+        self.sample_rate, self.first_channel, self.cache_bytes = sample_rate, first_channel, cache_bytes
         self._kept: OrderedDict[Clip, NDArray[np.float32]] = OrderedDict()
         self._kept_bytes = 0
 
@@ -76,7 +84,7 @@ class ClipStore:
             samples = resample(torch.from_numpy(samples), played_at, self.sample_rate).numpy()
         self._kept[clip] = samples
         self._kept_bytes += samples.nbytes
-        while self._kept_bytes > CACHE_BYTES:
+        while self._kept_bytes > self.cache_bytes:
             self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
         return samples
 
@@ -96,7 +104,7 @@ class ClipStore:
         path = _inside(self.folder, clip.name)
         if sha256_of_file(path) != clip.sha256:
             raise RecordError(f"{path} is not the file the record was made with (its SHA-256 differs)")
-        audio = _mono(path)
+        audio = SpatialAudio.load(path) if self.first_channel else _mono(path)
         samples = self._cut(audio.waveform[0].numpy(), audio.sample_rate, clip)
         return resample(torch.from_numpy(samples), audio.sample_rate, self.sample_rate).numpy()
 

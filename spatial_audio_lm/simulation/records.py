@@ -160,7 +160,7 @@ class SceneRecord:
             raise RecordError(
                 f"scene record has version {data.get('version')!r}, this package reads version {RECORD_VERSION}"
             )
-        return _build(cls, data, "record")
+        return build_typed(cls, data, "record")
 
     def save(self, path: str | Path) -> None:
         """Write JSON, whole or not at all."""
@@ -172,13 +172,13 @@ class SceneRecord:
         return cls.from_dict(read_json(path, error=RecordError))
 
 
-def _build(kind: Any, value: Any, where: str) -> Any:
+def build_typed(kind: Any, value: Any, where: str) -> Any:
     """Typed reading of plain data: strings and booleans are never numbers, nothing unknown passes."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _build(next(a for a in arguments if a is not type(None)), value, where)
+        return build_typed(next(a for a in arguments if a is not type(None)), value, where)
     if origin is Literal:
         if value not in arguments:
             raise RecordError(f"{where} is {value!r}; one of {arguments} is wanted")
@@ -189,7 +189,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         if len(kinds) != len(value):
             raise RecordError(f"{where} has {len(value)} values; {len(kinds)} are wanted")
-        return tuple(_build(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+        return tuple(build_typed(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
     if origin is dict:
         if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
             raise RecordError(f"{where} wants names and text, got {value!r}")
@@ -207,7 +207,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             raise RecordError(f"{where} lacks {', '.join(missing)}")
         if unknown := sorted(set(value) - set(hints)):
             raise RecordError(f"{where} has unknown keys: {', '.join(unknown)}")
-        return kind(**{name: _build(hints[name], v, f"{where}.{name}") for name, v in value.items()})
+        return kind(**{name: build_typed(hints[name], v, f"{where}.{name}") for name, v in value.items()})
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
