@@ -100,6 +100,9 @@ def test_the_contextual_embedding() -> None:
     expected = (model.norm(outputs.hidden_states[2]) + model.norm(outputs.hidden_states[3])) / 2
     torch.testing.assert_close(outputs.contextual_state, expected)
     torch.testing.assert_close(outputs.pooler_output, expected[:, 1:].mean(1))
+    shallow = small(AudioMAEModel, num_hidden_layers=1)
+    outputs = shallow(features, output_hidden_states=True)  # of fewer blocks all, and never what enters the first
+    assert torch.equal(outputs.contextual_state, shallow.norm(outputs.hidden_states[1]))
 
 
 @torch.no_grad()
@@ -280,7 +283,7 @@ def test_other_shapes_are_refused(model_class: type) -> None:
         ({"mask_ratio": 0.99}, "one seen"),
         ({"decoder_window": 3}, "whole windows"),
         ({"decoder_shift": (4, 0)}, "less than one"),
-        ({"contextual_layers": 4}, "num_hidden_layers"),
+        ({"contextual_layers": 0}, "1 or more"),
         ({"drop_time_patches": 1.0}, "drop_time_patches"),
         ({"id2label": {0: "dog"}}, "num_labels is 5"),
         ({"num_attention_heads": 5}, "multiple of num_attention_heads"),

@@ -29,7 +29,8 @@ class AudioMAEConfig(ModelConfig):
             one's own has no reason for it.
         final_norm: a layer norm after the last block, as in pre-training. The classifier has none there: it norms the
             mean of the patches.
-        contextual_layers: of how many of the last blocks the contextual embedding is the mean (published: 9 to 11).
+        contextual_layers: of how many of the last blocks the contextual embedding is the mean (published: the last
+            three of twelve); all blocks where there are fewer.
         mask_ratio: share of the patches that pre-training hides (the paper's section 4.4).
         norm_pix_loss: compare with patches of mean 0 and deviation 1 each.
         decoder_attention: "local": in windows that are shifted in every second block; "global": the whole spectrogram,
@@ -124,10 +125,10 @@ class AudioMAEConfig(ModelConfig):
                 f"spectrograms of {self.num_frames} frames and {self.num_mel_bins} bands cannot be cut into patches of "
                 f"{self.patch_size}"
             )
-        if not 1 <= self.contextual_layers <= self.num_hidden_layers:
+        if self.contextual_layers < 1 or self.num_hidden_layers < 1:
             raise ConfigError(
-                f"contextual_layers is {self.contextual_layers}; expected 1 to num_hidden_layers "
-                f"({self.num_hidden_layers})"
+                f"contextual_layers is {self.contextual_layers}, num_hidden_layers {self.num_hidden_layers}; expected "
+                "1 or more"
             )
         if not 0 < self.num_hidden < self.num_patches:
             raise ConfigError(

@@ -160,7 +160,7 @@ class AudioMAEModel(AudioMAEPreTrainedModel):
         """
         states = self.encode(self.embed(input_features), keep_all=True)[1]
         assert states is not None
-        last = [self.norm(state) for state in states[-self.config.contextual_layers :]]
+        last = [self.norm(state) for state in states[1:][-self.config.contextual_layers :]]
         contextual = torch.stack(last).mean(0)
         return AudioMAEModelOutput(
             last_hidden_state=last[-1],
