@@ -7,16 +7,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BatchFeature, SequenceFeatureExtractor
 
-from spatial_audio_lm.errors import AudioValueError, ConfigError
+from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.audio_inputs import AudioInput, spatial_audios
 from spatial_audio_lm.features.interaural import count_interaural_maps, interaural_features, stretch_frames
 from spatial_audio_lm.features.log_mel import cached_mel_filters
+from spatial_audio_lm.features.long_audio import clips_of, require_long_audio
 from spatial_audio_lm.signal.intensity_direction import no_direction_reason
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.signal.stft import stft
 
 SHORT_AUDIO = ("stretch", "pad", "repeat")
-LONG_AUDIO = ("refuse", "first", "chunks")
 
 
 class BinauralFeatureExtractor(SequenceFeatureExtractor):
@@ -138,17 +138,17 @@ class BinauralFeatureExtractor(SequenceFeatureExtractor):
             AudioValueError: something that is not audio, shorter than half a window, or too long without a choice.
             ConfigError: an unknown `long_audio` or `return_tensors`.
         """
-        if long_audio not in LONG_AUDIO:
-            raise ConfigError(f"long_audio is {long_audio!r}; expected one of {', '.join(LONG_AUDIO)}")
+        require_long_audio(long_audio)
         if return_tensors not in ("pt", "np"):
             raise ConfigError(f"return_tensors is {return_tensors!r}; expected 'pt' or 'np'")
         rows: list[Tensor] = []
         is_spatial, recording_index, start_s = [], [], []
         for index, recording in enumerate(spatial_audios(audio, sampling_rate, format)):
             recording.require(format="binaural", sample_rate=self.sampling_rate)
-            for start, clip in self._clips(recording, long_audio):
-                rows.append(clip.waveform)
-                is_spatial.append(no_direction_reason(clip) is None)
+            for start, clip in clips_of(recording, self.max_samples, self.chunk_samples, long_audio):
+                rows.append(self._filled(clip))
+                heard = SpatialAudio(rows[-1], recording.sample_rate, recording.format)
+                is_spatial.append(no_direction_reason(heard) is None)
                 recording_index.append(index)
                 start_s.append(start / self.sampling_rate)
         features: list[Tensor] = [torch.empty(0)] * len(rows)
@@ -164,25 +164,11 @@ class BinauralFeatureExtractor(SequenceFeatureExtractor):
             data = {name: value.numpy() for name, value in data.items()}
         return BatchFeature(data)
 
-    def _clips(self, recording: SpatialAudio, long_audio: str) -> list[tuple[int, SpatialAudio]]:
-        """The clips to hear of a recording, each with its first sample."""
-        waveform, length = recording.waveform, self.chunk_samples
-        time = waveform.shape[-1]
-        if time <= self.max_samples:
-            if self.short_audio == "pad" and time < length:
-                waveform = F.pad(waveform, (0, length - time))
-            elif self.short_audio == "repeat" and time < length:
-                waveform = waveform.repeat(1, -(-length // time))[:, :length]
-            return [(0, SpatialAudio(waveform, recording.sample_rate, recording.format))]
-        if long_audio == "refuse":
-            longest_s = self.max_samples / self.sampling_rate
-            raise AudioValueError(
-                f"the recording lasts {recording.duration_s:.2f} s ({time} samples), more than the {longest_s:.2f} s "
-                f"({self.max_samples} samples) that are heard at once: crop it, or say long_audio='first' (its first "
-                f"{length / self.sampling_rate:g} s) or 'chunks' (all of it, in rows)"
-            )
-        starts = [0] if long_audio == "first" else [*range(0, time - length, length), time - length]
-        return [
-            (start, SpatialAudio(waveform[:, start : start + length], recording.sample_rate, recording.format))
-            for start in starts
-        ]
+    def _filled(self, clip: Tensor) -> Tensor:
+        """A clip `(2, time)`; one shorter than a chunk filled to its length as `short_audio` says."""
+        length, time = self.chunk_samples, clip.shape[-1]
+        if time >= length or self.short_audio == "stretch":
+            return clip
+        if self.short_audio == "pad":
+            return F.pad(clip, (0, length - time))
+        return clip.repeat(1, -(-length // time))[:, :length]

@@ -315,6 +315,7 @@ def test_files_and_auto_classes(tmp_path: Path) -> None:
     assert torch.equal(classifier.audio_mae.blocks[2].attn.qkv.weight, pretrained.audio_mae.blocks[2].attn.qkv.weight)
     assert isinstance(classifier.audio_mae.norm, torch.nn.Identity) and not classifier.config.final_norm
     assert pretrained.config.final_norm and classifier.head.out_features == 2
+    assert classifier.head.weight.std() < 4e-5 and (classifier.fc_norm.weight == 1).all()
     classifier.save_pretrained(tmp_path / "classifier")
     again = AutoModelForAudioClassification.from_pretrained(tmp_path / "classifier")
     assert isinstance(again, AudioMAEForAudioClassification) and again.config.id2label == names
@@ -324,6 +325,24 @@ def test_files_and_auto_classes(tmp_path: Path) -> None:
     # transformers' own pipeline hears with it.
     ask = pipeline("audio-classification", model=again, feature_extractor=loaded)
     assert {answer["label"] for answer in ask(noise(0, 4000).numpy())} == {"dog", "rain"}
+
+
+def test_a_few_steps_learn_to_guess() -> None:
+    """A sound whose hidden patches follow from those that are seen: each time has one of two shapes."""
+    shapes = noise(0, 2, 8, 8)
+    times = torch.randint(2, (16, 8), generator=torch.Generator().manual_seed(1))
+    features = shapes[times].flatten(1, 2).repeat(1, 1, 4)[:, None]
+    torch.manual_seed(0)
+    model = AudioMAEForPreTraining(AudioMAEConfig(**(SMALL_AUDIO_MAE | {"mask_ratio": 0.5}))).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(120):
+        loss = model(features).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[0] > 0.9 and sum(losses[-5:]) / 5 < 0.25, losses[::10]
 
 
 def test_a_config_is_not_changed_by_the_classifier() -> None:

@@ -7,12 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BatchFeature, SequenceFeatureExtractor
 
-from spatial_audio_lm.errors import AudioValueError, ConfigError
+from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.audio_inputs import AudioInput, spatial_audios
 from spatial_audio_lm.features.kaldi_fbank import frame_samples, kaldi_fbank
-from spatial_audio_lm.signal.spatial_audio import SpatialAudio
-
-LONG_AUDIO = ("refuse", "first", "chunks")
+from spatial_audio_lm.features.long_audio import clips_of, require_long_audio
 
 # Mean and deviation of the filter bank over a data set, and the frames of its clips, as the published scripts have
 # them. Speech Commands is both of the paper's SPC tasks.
@@ -118,15 +116,15 @@ class AudioMAEFeatureExtractor(SequenceFeatureExtractor):
             AudioValueError: something that is not audio, shorter than one frame, or too long without a choice.
             ConfigError: an unknown `long_audio` or `return_tensors`.
         """
-        if long_audio not in LONG_AUDIO:
-            raise ConfigError(f"long_audio is {long_audio!r}; expected one of {', '.join(LONG_AUDIO)}")
+        require_long_audio(long_audio)
         if return_tensors not in ("pt", "np"):
             raise ConfigError(f"return_tensors is {return_tensors!r}; expected 'pt' or 'np'")
         features: list[Tensor] = []
         recording_index, start_s = [], []
         for index, recording in enumerate(spatial_audios(audio, sampling_rate)):
             recording.require(format="mono", sample_rate=self.sampling_rate)
-            for start, clip in self._clips(recording, long_audio):
+            longest = self.max_samples
+            for start, clip in clips_of(recording, longest, self.chunk_samples, long_audio, first=longest):
                 features.append(self.fit_frames(self.extract(clip)))
                 recording_index.append(index)
                 start_s.append(start / self.sampling_rate)
@@ -136,22 +134,3 @@ class AudioMAEFeatureExtractor(SequenceFeatureExtractor):
         if return_tensors == "np":
             data = {name: value.numpy() for name, value in data.items()}
         return BatchFeature(data)
-
-    def _clips(self, recording: SpatialAudio, long_audio: str) -> list[tuple[int, Tensor]]:
-        """The clips to hear of a recording, `(1, time)`, each with its first sample."""
-        waveform, length = recording.waveform, self.chunk_samples
-        time = waveform.shape[-1]
-        if time <= self.max_samples:
-            return [(0, waveform)]
-        if long_audio == "refuse":
-            longest_s = self.max_samples / self.sampling_rate
-            raise AudioValueError(
-                f"the recording lasts {recording.duration_s:.2f} s ({time} samples), more than the {longest_s:.2f} s "
-                f"({self.max_samples} samples) that are heard at once: crop it, or say long_audio='first' (its first "
-                f"{longest_s:.2f} s) or 'chunks' (all of it, in rows of {length / self.sampling_rate:g} s)"
-            )
-        if long_audio == "first":
-            return [(0, waveform[:, : self.max_samples])]
-        return [
-            (start, waveform[:, start : start + length]) for start in [*range(0, time - length, length), time - length]
-        ]
