@@ -6,7 +6,6 @@ each response in `<house>/<n>.npy`: float, `(2, time)`, left ear first, 32 kHz (
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from spatial_audio_lm.data.list_entries import finite_number, read_list, require_keys, stays_inside
+from spatial_audio_lm.data.npy_arrays import open_npy
 from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.layers.localization_bins import LocalizationBins
 from spatial_audio_lm.signal.conventions import direction_of, vector_from_spatial_ast
@@ -111,13 +111,7 @@ def read_responses(path: Path, responses: Path, bins: LocalizationBins) -> Respo
 
 def _open_response(path: Path) -> NDArray[np.floating]:
     """A response as its file has it. Mapped, so that a header that claims too much allocates nothing."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, TokenError) as error:  # the last: a header that is cut off or garbled
-        raise DataError(f"{path} cannot be read as an NPY array of numbers: {error}") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise DataError(f"{path} is an archive (NPZ); expected one NPY array (2, time)")
+    array = open_npy(path)
     if array.ndim != 2 or array.shape[0] != 2 or not array.size:
         raise DataError(
             f"{path} has the shape {array.shape}; expected (2, time), left ear first: take the binaural responses"
