@@ -39,6 +39,10 @@ _PUBLIC_NAMES = {
     "AudioMAEModel": "spatial_audio_lm.models.audio_mae.modeling_audio_mae",
     "AudioMAEForPreTraining": "spatial_audio_lm.models.audio_mae.modeling_audio_mae",
     "AudioMAEForAudioClassification": "spatial_audio_lm.models.audio_mae.modeling_audio_mae",
+    "GramConfig": "spatial_audio_lm.models.gram.configuration_gram",
+    "GramFeatureExtractor": "spatial_audio_lm.models.gram.feature_extraction_gram",
+    "GramModel": "spatial_audio_lm.models.gram.modeling_gram",
+    "GramForPreTraining": "spatial_audio_lm.models.gram.modeling_gram_pretraining",
     "SpatialASTConfig": "spatial_audio_lm.models.spatial_ast.configuration_spatial_ast",
     "SpatialASTFeatureExtractor": "spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast",
     "SpatialASTModel": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
@@ -81,6 +85,10 @@ if TYPE_CHECKING:
         ElsaSpatialModelForRegression as ElsaSpatialModelForRegression,
     )
     from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor as ElsaProcessor
+    from spatial_audio_lm.models.gram.configuration_gram import GramConfig as GramConfig
+    from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor as GramFeatureExtractor
+    from spatial_audio_lm.models.gram.modeling_gram import GramModel as GramModel
+    from spatial_audio_lm.models.gram.modeling_gram_pretraining import GramForPreTraining as GramForPreTraining
     from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig as SpatialASTConfig
     from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import (
         SpatialASTFeatureExtractor as SpatialASTFeatureExtractor,

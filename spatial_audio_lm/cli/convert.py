@@ -29,6 +29,8 @@ def convert(
     spatial_ast, dspast: the authors' .pth files; or Audio-MAE's pretrained.pth, with which an untrained one begins.
 
     audio_mae: the authors' pretrained.pth (with its decoder) or finetuned.pth (with its classifier).
+
+    gram: model.safetensors of the Hub, or a .ckpt file of the authors' training.
     """
     if system not in CONVERTERS:
         near = difflib.get_close_matches(system, CONVERTERS, n=1)

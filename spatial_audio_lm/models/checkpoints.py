@@ -111,6 +111,23 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
             ),
         )
     ),
+    *(
+        PublishedCheckpoint(
+            name=f"gramt-{name}",
+            hub_id=f"labhamlet/gramt-{name}",
+            file="model.safetensors",
+            layout=f"gram {variant}",
+            converter="gram",
+            license="mit (tag of the Hub's card; the code labhamlet/GRAM-T is CC BY 4.0)",
+            description=f"GRAM for {heard}",
+        )
+        for name, variant, heard in (
+            ("binaural", "binaural-patch", "two ears: a masked autoencoder of 2 s in 80 ms by 16 bands"),
+            ("binaural-time", "binaural-time", "two ears, with patches of 20 ms and all bands"),
+            ("ambisonics", "ambisonics-patch", "first-order ambisonics"),
+            ("mono", "mono-patch", "one channel"),
+        )
+    ),
 )
 
 
@@ -120,6 +137,7 @@ CONVERTERS: dict[str, tuple[str, str]] = {
     "spatial_ast": ("spatial_audio_lm.models.spatial_ast.convert_spatial_ast", "convert_spatial_ast"),
     "dspast": ("spatial_audio_lm.models.dspast.convert_dspast", "convert_dspast"),
     "audio_mae": ("spatial_audio_lm.models.audio_mae.convert_audio_mae", "convert_audio_mae"),
+    "gram": ("spatial_audio_lm.models.gram.convert_gram", "convert_gram"),
 }
 
 

@@ -53,6 +53,10 @@ def register_auto_classes() -> None:
     from spatial_audio_lm.models.elsa.modeling_elsa_conv import ElsaConvModel
     from spatial_audio_lm.models.elsa.modeling_elsa_spatial import ElsaSpatialModel
     from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
+    from spatial_audio_lm.models.gram.configuration_gram import GramConfig
+    from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
+    from spatial_audio_lm.models.gram.modeling_gram import GramModel
+    from spatial_audio_lm.models.gram.modeling_gram_pretraining import GramForPreTraining
     from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
     from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
     from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel
@@ -64,6 +68,7 @@ def register_auto_classes() -> None:
         (SpatialASTConfig, SpatialASTModel),
         (DSpASTConfig, DSpASTModel),
         (AudioMAEConfig, AudioMAEModel),
+        (GramConfig, GramModel),
     ):
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, model, exist_ok=True)
@@ -71,7 +76,9 @@ def register_auto_classes() -> None:
     AutoFeatureExtractor.register(SpatialASTConfig, SpatialASTFeatureExtractor, exist_ok=True)
     AutoFeatureExtractor.register(DSpASTConfig, DSpASTFeatureExtractor, exist_ok=True)
     AutoFeatureExtractor.register(AudioMAEConfig, AudioMAEFeatureExtractor, exist_ok=True)
+    AutoFeatureExtractor.register(GramConfig, GramFeatureExtractor, exist_ok=True)
     AutoModelForPreTraining.register(AudioMAEConfig, AudioMAEForPreTraining, exist_ok=True)
+    AutoModelForPreTraining.register(GramConfig, GramForPreTraining, exist_ok=True)
     AutoModelForAudioClassification.register(AudioMAEConfig, AudioMAEForAudioClassification, exist_ok=True)
     AutoProcessor.register(ElsaConfig, ElsaProcessor, exist_ok=True)
 

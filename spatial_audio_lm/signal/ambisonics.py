@@ -17,7 +17,7 @@ from spatial_audio_lm.errors import ChannelError, FormatError
 from spatial_audio_lm.signal.conventions import unit_vector
 from spatial_audio_lm.signal.stft import stft
 
-FOA_CONVENTIONS = ("ambix", "n3d", "fuma")
+FOA_CONVENTIONS = ("ambix", "n3d", "fuma", "gram")
 
 _XYZ_IN_ACN = [1, 2, 0]  # dipoles in ACN order (Y, Z, X), as indices into (x, y, z)
 _MIRRORED_CHANNEL = {"left_right": 1, "up_down": 2, "front_back": 3}
@@ -124,6 +124,9 @@ def convert_foa(foa: torch.Tensor, source: str, target: str) -> torch.Tensor:
     - ``"ambix"``: W, Y, Z, X; SN3D (dipoles have the gain of W).
     - ``"n3d"``: W, Y, Z, X; dipoles are sqrt(3) times SN3D's.
     - ``"fuma"``: W, X, Y, Z (classic B-format); W is 3 dB below SN3D's.
+    - ``"gram"``: W, Z, -X, -Y; dipoles sqrt(3) times SN3D's. What the ambisonics checkpoint of GRAM (2025) hears: its
+      training rooms (SoundSpaces) have y up and -z in front, and its authors' wrapper for AmbiX recordings turns them
+      so. An inference from that wrapper; other code of the same group feeds channels as they come.
 
     Args:
         foa: ``(..., 4, time)`` in the convention ``source``.
@@ -134,7 +137,7 @@ def convert_foa(foa: torch.Tensor, source: str, target: str) -> torch.Tensor:
         ``(..., 4, time)``.
 
     Raises:
-        FormatError: A convention is not one of the three.
+        FormatError: A convention is not one of these.
         ChannelError: Not four channels.
     """
     _require_four(foa)
@@ -255,7 +258,9 @@ def _to_ambix(convention: str) -> tuple[list[int], torch.Tensor]:
     """The channels of a convention in ACN order, and the gains (after reordering) that make them SN3D."""
     if convention == "fuma":
         return [0, 2, 3, 1], torch.tensor([math.sqrt(2.0), 1.0, 1.0, 1.0], dtype=torch.float64)
-    dipole = 1.0 / math.sqrt(3.0) if convention == "n3d" else 1.0
+    dipole = 1.0 if convention == "ambix" else 1.0 / math.sqrt(3.0)
+    if convention == "gram":
+        return [0, 3, 1, 2], torch.tensor([1.0, -dipole, dipole, -dipole], dtype=torch.float64)
     return [0, 1, 2, 3], torch.tensor([1.0, dipole, dipole, dipole], dtype=torch.float64)
 
 

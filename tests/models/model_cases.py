@@ -20,6 +20,9 @@ from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig, ElsaConv
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.modeling_elsa_conv import ElsaConvModel
 from spatial_audio_lm.models.elsa.modeling_elsa_spatial import ElsaSpatialModel, ElsaSpatialModelForRegression
+from spatial_audio_lm.models.gram.configuration_gram import GramConfig
+from spatial_audio_lm.models.gram.modeling_gram import GramModel
+from spatial_audio_lm.models.gram.modeling_gram_pretraining import GramForPreTraining
 from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import (
     SpatialASTForSoundEventLocalization,
@@ -143,6 +146,22 @@ SMALL_BINAURAL = {
     "num_azimuth_bins": 12,
     "num_elevation_bins": 6,
     "num_labels": 5,
+}
+
+SMALL_GRAM = {
+    "num_mel_bins": 16,
+    "num_frames": 16,
+    "patch_bands": 8,
+    "patch_frames": 4,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "mask_ratio": 0.5,
+    "decoder_hidden_size": 24,
+    "decoder_num_hidden_layers": 2,
+    "decoder_intermediate_size": 32,
+    "decoder_windows": [2, 0, 4],
 }
 
 SMALL_DSPAST = SMALL_BINAURAL | {"branch_dim": 20}
@@ -278,6 +297,28 @@ CASES = {
         inputs=lambda batch: {"spatial_features": noise(0, batch, 6, 35, 17)},
         shapes={"logits": (44,), "pooler_output": (12,)},
         loss_inputs=regression_labels,
+    ),
+    "gram": ModelCase(
+        build=built(lambda: GramModel(GramConfig(audio_format="foa", **SMALL_GRAM))),
+        inputs=lambda batch: {"input_features": noise(0, batch, 7, 40, 16)},
+        shapes={
+            "last_hidden_state": (3, 9, 32),
+            "frame_embeddings": (10, 64),
+            "scene_mean": (32,),
+            "scene_cls": (32,),
+            "scene_raw": (64,),
+        },
+        time_inputs=("input_features",),
+        mask="attention_mask",
+        attention=True,
+    ),
+    "gram_pretraining": ModelCase(
+        build=built(lambda: GramForPreTraining(GramConfig(**SMALL_GRAM))),
+        inputs=lambda batch: {
+            "input_features": noise(0, batch, 2, 16, 16),
+            "mask": noise(1, batch, 8).argsort(dim=1) < 4,
+        },
+        shapes={"reconstruction": (8, 64)},
     ),
     "spatial_ast": ModelCase(
         build=built(lambda: SpatialASTModel(SpatialASTConfig(**SMALL_BINAURAL))),

@@ -14,6 +14,7 @@ import pytest
 from tests.parity.audio_mae_parity import check_audio_mae_finetuned, check_audio_mae_pretrain
 from tests.parity.dspast_parity import check_dspast
 from tests.parity.elsa_parity import check_elsa_clap
+from tests.parity.gram_parity import check_gram, check_gram_pretrain
 from tests.parity.parity_case import ParityCase
 from tests.parity.spatial_ast_parity import check_spatial_ast
 
@@ -35,6 +36,11 @@ CHECKS: dict[str, Callable[[ParityCase], None]] = {
     "audio_mae_pretrain": check_audio_mae_pretrain,
     "dspast": check_dspast,
     "elsa_clap": check_elsa_clap,
+    "gram_ambisonics": check_gram,
+    "gram_ambisonics_pretrain": check_gram_pretrain,
+    "gram_binaural": check_gram,
+    "gram_binaural_pretrain": check_gram_pretrain,
+    "gram_binaural_time_pretrain": check_gram_pretrain,
     "spatial_ast": check_spatial_ast,
 }
 

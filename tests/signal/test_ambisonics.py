@@ -104,10 +104,13 @@ def test_mirror(noise: torch.Tensor, plane: str, mirrored: tuple[float, float]) 
     torch.testing.assert_close(mirror_foa(mirror_foa(foa, plane), plane), foa)
 
 
-def test_fuma_and_n3d_by_hand(noise: torch.Tensor) -> None:
+def test_fuma_n3d_and_gram_by_hand(noise: torch.Tensor) -> None:
     w, y, z, x = foa = encode_foa(noise, 20, 30)
     torch.testing.assert_close(convert_foa(foa, "ambix", "fuma"), torch.stack([w / math.sqrt(2), x, y, z]))
     torch.testing.assert_close(convert_foa(foa, "ambix", "n3d"), torch.stack([w, y * 3**0.5, z * 3**0.5, x * 3**0.5]))
+    torch.testing.assert_close(
+        convert_foa(foa, "ambix", "gram"), torch.stack([w, z * 3**0.5, -x * 3**0.5, -y * 3**0.5])
+    )
 
 
 @pytest.mark.parametrize(("source", "target"), list(itertools.product(FOA_CONVENTIONS, repeat=2)))

@@ -65,3 +65,10 @@ def test_default_reaches_half_the_rate() -> None:
 def test_refusals(options: dict, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         mel_filters(**{"num_mels": 40, "n_fft": 512, "sample_rate": 16_000, **options})
+
+
+def test_filters_computed_in_float32_differ_by_little() -> None:
+    settings = (128, 1024, 32_000, 50.0, 16_000.0, "htk")
+    exact, rounded = mel_filters(*settings), mel_filters(*settings, precision=torch.float32)
+    assert rounded.dtype == exact.dtype == torch.float32
+    assert 1e-6 < (rounded - exact).abs().max() < 1e-4

@@ -1,0 +1,1 @@
+"""GRAM: masked autoencoders for sound in real rooms."""
