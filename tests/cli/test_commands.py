@@ -268,4 +268,6 @@ def test_models_lists_what_there_is():
     assert all({"hub_id", "layout", "converter", "license"} <= set(entry) for entry in listed["published"])
     for entry in listed["packaged"]:
         assert Path(entry["folder"], "config.json").is_file()
-    assert "laion/clap-htsat-unfused" in run("models").stdout
+    shown = run("models").stdout
+    assert "laion/clap-htsat-unfused" in shown and "convert audio_mae audio-mae-pretrained/pretrained.pth" in shown
+    assert "https://drive.google.com" in shown and "None" not in shown  # what is not on the Hub has its own address

@@ -268,9 +268,24 @@ def test_labels_that_do_not_fit(labels: torch.Tensor, message: str) -> None:
 
 @pytest.mark.parametrize("model_class", [AudioMAEModel, AudioMAEForPreTraining, AudioMAEForAudioClassification])
 def test_other_shapes_are_refused(model_class: type) -> None:
-    for shape in ((2, 64, 32), (2, 2, 64, 32), (2, 1, 56, 32), (2, 1, 64, 128)):
-        with pytest.raises(AudioValueError, match=r"\(batch, 1, 64, 32\).*num_frames 64"):
+    for shape in ((2, 64, 32), (2, 2, 64, 32), (2, 1, 60, 32), (2, 1, 72, 32), (2, 1, 0, 32), (2, 1, 64, 128)):
+        with pytest.raises(AudioValueError, match=r"\(batch, 1, frames, 32\) with up to 64 frames, a multiple of 8"):
             small(model_class)(torch.zeros(shape))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("table", ["grid", "published"])
+def test_shorter_spectrograms_have_the_first_positions(table: str) -> None:
+    features = spectrograms()
+    model = small(AudioMAEModel, position_table=table)
+    long, short = (model(x, output_hidden_states=True) for x in (features, features[:, :, :24]))
+    assert short.last_hidden_state.shape == (2, 1 + 3 * 4, 64)
+    torch.testing.assert_close(short.hidden_states[0], long.hidden_states[0][:, : 1 + 12])
+    classifier = small(AudioMAEForAudioClassification, position_table=table, drop_time_patches=0.5).train()
+    states = classifier(features[:, :, :24], output_hidden_states=True).hidden_states
+    assert states[0].shape == (2, 1 + 1 * 4, 64)  # int(3 * 0.5) times
+    with pytest.raises(AudioValueError, match="has 24 frames; pre-training takes 64"):
+        small(position_table=table)(features[:, :, :24])
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ class AudioMAEConfig(ModelConfig):
         intermediate_size: hidden width of the encoder's MLPs.
         layer_norm_eps: of all layer norms.
         drop_path_rate: stochastic depth of the last block; it grows evenly from 0 (published for fine-tuning: 0.1).
-        num_frames, num_mel_bins: size of the spectrograms.
+        num_frames, num_mel_bins: size of the spectrograms; encoder and classifier hear shorter ones too.
         patch_size: side of a patch.
         position_table: "grid" gives a patch the sines and cosines of its own time and frequency. The published code
             builds the table row by row for a grid of 8 times and 64 frequencies, while its tokens come from one of 64

@@ -32,7 +32,7 @@ class AudioMAEFeatureExtractor(SequenceFeatureExtractor):
     Args:
         feature_size: mel bands.
         sampling_rate: rate of the recordings in Hz; others are refused.
-        num_frames: frames that the model takes: 1024 are 10.24 s.
+        num_frames: frames of every spectrogram: 1024 are 10.24 s. A model takes as many as it was built for, or fewer.
         mean, std: of the raw filter bank over the data set; the defaults are AudioSet's. A model hears well only with
             the numbers it was trained with, so a model begun from AudioSet's weights on other data may take theirs.
     """

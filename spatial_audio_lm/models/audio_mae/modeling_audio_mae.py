@@ -124,19 +124,21 @@ class AudioMAEModel(AudioMAEPreTrainedModel):
         return self.patch_embedding
 
     def embed(self, input_features: Tensor) -> Tensor:
-        """Patches with their positions, `(batch, patches, hidden_size)`.
+        """Patches with their positions, `(batch, patches, hidden_size)`; a shorter spectrogram has the first ones.
 
         Raises:
             AudioValueError: features of another shape.
         """
-        expected = (1, self.config.num_frames, self.config.num_mel_bins)
-        if input_features.ndim != 4 or tuple(input_features.shape[1:]) != expected:
+        config, shape = self.config, tuple(input_features.shape)
+        fits = len(shape) == 4 and shape[1] == 1 and shape[3] == config.num_mel_bins
+        if not fits or shape[2] % config.patch_size or not 0 < shape[2] <= config.num_frames:
             raise AudioValueError(
-                f"input_features has shape {tuple(input_features.shape)}; audio_mae takes (batch, 1, frames, mels) = "
-                f"(batch, {', '.join(map(str, expected))}): use its own feature extractor, with num_frames "
-                f"{self.config.num_frames}"
+                f"input_features has shape {shape}; audio_mae takes (batch, 1, frames, {config.num_mel_bins}) with up "
+                f"to {config.num_frames} frames, a multiple of {config.patch_size}: use its own feature extractor, "
+                f"with num_frames {config.num_frames} or such a number below"
             )
-        return self.positions(self.patch_embedding(input_features))
+        patches = self.patch_embedding(input_features)
+        return patches + self.positions.table[:, : patches.shape[1]].to(patches.dtype)
 
     def encode(self, patches: Tensor, keep_all: bool = False) -> tuple[Tensor, tuple[Tensor, ...] | None]:
         """Patches `(batch, any number, hidden_size)` with the class token before them, through all blocks.
@@ -152,7 +154,8 @@ class AudioMAEModel(AudioMAEPreTrainedModel):
         """Tokens of a batch of spectrograms, none hidden.
 
         Args:
-            input_features: of `AudioMAEFeatureExtractor`, `(batch, 1, frames, mels)`.
+            input_features: of `AudioMAEFeatureExtractor`, `(batch, 1, frames, mels)`, with `num_frames` frames or
+                fewer: a shorter clip need not be filled.
             output_hidden_states: also give the tokens before and after every block.
 
         Raises:
@@ -196,11 +199,16 @@ class AudioMAEForPreTraining(AudioMAEPreTrainedModel):
             output_hidden_states: also give the encoder's tokens before and after every block.
 
         Raises:
-            AudioValueError: features of another shape.
+            AudioValueError: features of another shape, or shorter than `num_frames`.
             DataError: a mask that cannot be used.
         """
         config, patches = self.config, self.audio_mae.embed(input_features)
         batch, device = len(patches), patches.device
+        if patches.shape[1] != config.num_patches:
+            raise AudioValueError(
+                f"input_features has {input_features.shape[2]} frames; pre-training takes {config.num_frames}: use a "
+                "feature extractor with that num_frames, or build a model for shorter ones"
+            )
         if mask is None:
             mask = random_mask(batch, config.num_patches, config.num_hidden, generator, device)
         else:
@@ -245,7 +253,8 @@ class AudioMAEForAudioClassification(AudioMAEPreTrainedModel):
         item (the paper's sections 3 and 4.4).
 
         Args:
-            input_features: of `AudioMAEFeatureExtractor`, `(batch, 1, frames, mels)`.
+            input_features: of `AudioMAEFeatureExtractor`, `(batch, 1, frames, mels)`, with `num_frames` frames or
+                fewer.
             labels: floating point `(batch, classes)` from 0 to 1, several may be true (binary cross-entropy, as for
                 AudioSet); or integers `(batch,)`, one class each (cross-entropy, as for ESC-50).
             output_hidden_states: also give the tokens before and after every block.
@@ -256,7 +265,8 @@ class AudioMAEForAudioClassification(AudioMAEPreTrainedModel):
         """
         config, patches = self.config, self.audio_mae.embed(input_features)
         if self.training and (config.drop_time_patches or config.drop_mel_patches):
-            patches = drop_rows(patches, config.grid, config.drop_time_patches, config.drop_mel_patches)
+            grid = (patches.shape[1] // config.grid[1], config.grid[1])
+            patches = drop_rows(patches, grid, config.drop_time_patches, config.drop_mel_patches)
         tokens, states = self.audio_mae.encode(patches, output_hidden_states)
         logits = self.head(self.fc_norm(tokens[:, 1:].mean(1)))
         loss = None if labels is None else classification_loss(logits, labels)
