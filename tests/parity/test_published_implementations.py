@@ -15,6 +15,7 @@ from tests.parity.audio_mae_parity import check_audio_mae_finetuned, check_audio
 from tests.parity.dspast_parity import check_dspast
 from tests.parity.elsa_parity import check_elsa_clap
 from tests.parity.gram_parity import check_gram, check_gram_pretrain
+from tests.parity.gram_scene_parity import check_gram_scene
 from tests.parity.parity_case import ParityCase
 from tests.parity.spatial_ast_parity import check_spatial_ast
 
@@ -28,6 +29,7 @@ SYSTEMS = {
     "dspast": "spatial_audio_lm.models.dspast",
     "elsa": "spatial_audio_lm.models.elsa",
     "gram": "spatial_audio_lm.models.gram",
+    "gram_scene": "spatial_audio_lm.simulation.naturalistic_mixing",
     "spatial_ast": "spatial_audio_lm.models.spatial_ast",
     "wavjepa": "spatial_audio_lm.models.wavjepa",
 }
@@ -36,6 +38,7 @@ CHECKS: dict[str, Callable[[ParityCase], None]] = {
     "audio_mae_pretrain": check_audio_mae_pretrain,
     "dspast": check_dspast,
     "elsa_clap": check_elsa_clap,
+    "gram_scene": check_gram_scene,
     "gram_ambisonics": check_gram,
     "gram_ambisonics_pretrain": check_gram_pretrain,
     "gram_binaural": check_gram,
