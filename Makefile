@@ -44,7 +44,8 @@ check: $(STAMP)  ## Lint and check types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-benchmark: $(STAMP)  ## Print the speed of rendering, of a query and of the encoders beside their limits
+benchmark: $(STAMP)  ## Print the speed of rendering, of mixing scenes, of a query and of the encoders beside their limits
 	$(BIN)/python benchmarks/rendering.py
+	$(BIN)/python benchmarks/scenes.py
 	$(BIN)/python benchmarks/query.py
 	$(BIN)/python benchmarks/encoders.py

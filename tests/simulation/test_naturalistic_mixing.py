@@ -27,6 +27,8 @@ def test_convolution_is_that_of_scipy(time: int, taps: int) -> None:
     signal, response = noise(3, 1, time, dtype=torch.float64), room(3, 2, taps, seed=1, dtype=torch.float64)
     expected = scipy.signal.fftconvolve(signal.numpy(), response.numpy(), axes=-1)[..., :time]
     np.testing.assert_allclose(convolve(signal, response).numpy(), expected, atol=1e-11)
+    # The way of GPUs, and of gradients.
+    np.testing.assert_allclose(convolve(signal.clone().requires_grad_(), response).detach(), expected, atol=1e-11)
     single = convolve(signal.float(), response.float()).numpy()
     np.testing.assert_allclose(single, expected, atol=2e-6 * np.abs(expected).max())
 

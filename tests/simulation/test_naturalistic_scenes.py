@@ -12,6 +12,7 @@ import torch
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError, RecordError, SampleRateError
 from spatial_audio_lm.simulation.clips import ClipStore, procedural_clip
+from spatial_audio_lm.simulation.head_files import HeadStore
 from spatial_audio_lm.simulation.naturalistic_mixing import convolve, level_normalised
 from spatial_audio_lm.simulation.naturalistic_records import NaturalisticRecord, NaturalisticSettings
 from spatial_audio_lm.simulation.naturalistic_scenes import draw_naturalistic, render_naturalistic
@@ -93,6 +94,19 @@ def test_rows_are_of_one_room_and_half_of_the_noises_are_localized(bank, targets
         places.append(len(rows.noise))
     assert set(places) == {1, 3} and 70 < places.count(1) < 130
     assert {len(draw(k, targets, noises, BankRirs(bank, 1.0)).rirs.rows.noise) for k in range(20)} == {1}
+
+
+def test_a_binaural_bank_gives_two_ears(targets, tmp_path) -> None:
+    heads = (HeadStore().record("sphere"),)
+    settings = BankSettings(num_rooms=1, sources_per_room=2, receiver_format="binaural", heads=heads)
+    ears = make_bank(tmp_path / "ears", settings)
+    noises, rirs = Noise(RATE), BankRirs(ears, localized_rate=1.0)
+    record = draw(0, targets, noises, rirs)
+    assert rirs.num_channels == 2 and sorted((record.rirs.rows.target, *record.rirs.rows.noise)) == [0, 1]
+    target, noise = rirs.load(record.rirs.rows)
+    np.testing.assert_array_equal(target, ears.rir(record.rirs.rows.target))
+    np.testing.assert_array_equal(noise, ears.rir(record.rirs.rows.noise[0]))
+    assert render_naturalistic([record], targets, noises, rirs).shape == (1, 2, 5 * RATE)
 
 
 def test_the_record_knows_where_its_target_is(bank, targets) -> None:
