@@ -318,7 +318,7 @@ CASES = {
             "input_features": noise(0, batch, 2, 16, 16),
             "mask": noise(1, batch, 8).argsort(dim=1) < 4,
         },
-        shapes={"reconstruction": (8, 64)},
+        shapes={"logits": (8, 64)},
     ),
     "spatial_ast": ModelCase(
         build=built(lambda: SpatialASTModel(SpatialASTConfig(**SMALL_BINAURAL))),

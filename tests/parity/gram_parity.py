@@ -176,9 +176,9 @@ def check_gram_pretrain(case: ParityCase) -> None:
         "train_features_b0_frames_120_128": features[:1, :, 120:128],
         "decoder_input": states[0][:, at],
         **{f"decoder_hidden_after_block_{block}": states[block + 1][:, at] for block in (0, 3, 7)},
-        "reconstruction": result.reconstruction[:, at],
+        "reconstruction": result.logits[:, at],
         "target_patches": result.target[:, at],
-        "per_patch_mse": (result.reconstruction - result.target).square().mean(-1),
+        "per_patch_mse": (result.logits - result.target).square().mean(-1),
         "loss": result.loss[None],
     }
     result.loss.backward()

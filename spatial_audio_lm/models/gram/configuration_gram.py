@@ -182,10 +182,10 @@ class GramConfig(ModelConfig):
         ):
             if patch < 1 or size < 1 or size % patch:
                 raise ConfigError(f"a chunk has {size} {name}, which is no multiple of a patch's {patch}")
-        if not 0.0 < self.mask_ratio < 1.0 or self.num_masked_patches < 1:
+        if not 0 < self.num_masked_patches < self.num_patches:
             raise ConfigError(
                 f"mask_ratio is {self.mask_ratio}; expected a share between 0 and 1 that hides at least one of "
-                f"{self.num_patches} patches"
+                f"{self.num_patches} patches, and not all"
             )
         wrong = [window for window in self.decoder_windows if window < 0 or (window and self.num_patches % window)]
         if wrong or not self.decoder_windows:

@@ -28,7 +28,7 @@ from spatial_audio_lm.signal.mel import mel_filters
 
 TERMS = (
     "Weights of GRAM: the repository labhamlet/GRAM-T is CC BY 4.0 (name the authors), the cards of the models on the "
-    "Hub carry the tag MIT. The training data, AudioSet, WHAM! noise and Matterport3D rooms, have terms of their own."
+    "Hub carry the tag MIT. The training data, AudioSet, WHAMR! noise and Matterport3D rooms, have terms of their own."
 )
 PREFIXES = ("encoder.model.", "model.", "")
 _FIRST_LAYER = "patch_embed.proj.weight"

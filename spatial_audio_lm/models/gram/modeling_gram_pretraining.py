@@ -20,7 +20,7 @@ class GramForPreTrainingOutput(ModelOutput):
 
     Args:
         loss: scalar: the mean squared error of the hidden patches, times the number of maps.
-        reconstruction: `(batch, patches, patch_values)`, of all patches.
+        logits: `(batch, patches, patch_values)`: predicted numbers of all patches.
         target: of the same shape: the patches of the normalised maps, in `GramModel.patches`' order of numbers.
         mask: bool `(batch, patches)`: True where a patch was hidden.
         hidden_states: the encoder's tokens `(batch, 1 + visible, hidden_size)` before and after every block.
@@ -28,7 +28,7 @@ class GramForPreTrainingOutput(ModelOutput):
     """
 
     loss: Tensor | None = None
-    reconstruction: Tensor | None = None
+    logits: Tensor | None = None
     target: Tensor | None = None
     mask: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
@@ -79,7 +79,7 @@ class GramForPreTraining(GramPreTrainedModel):
         loss = self.config.num_feature_maps * masked_reconstruction_loss(reconstruction, target, mask, normalize=False)
         return GramForPreTrainingOutput(
             loss=loss,
-            reconstruction=reconstruction,
+            logits=reconstruction,
             target=target,
             mask=mask,
             hidden_states=states,
