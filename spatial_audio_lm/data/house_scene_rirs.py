@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spatial_audio_lm.data.folder_listing import files_below, listing_digest
 from spatial_audio_lm.data.list_entries import read_list, require_keys
 from spatial_audio_lm.data.npy_arrays import finite_float32, open_npy
+from spatial_audio_lm.data.response_channels import in_ambix, require_convention
 from spatial_audio_lm.errors import ChannelError, DataError, FormatError
 from spatial_audio_lm.signal.conventions import azimuth_from_gram_deg
 from spatial_audio_lm.signal.resampling import require_sample_rate
@@ -33,17 +34,21 @@ class HouseSceneRirs:
         scenes: folder of the JSON files.
         format: "binaural" or "foa": which of the two responses of a place.
         sample_rate: Hz of the responses.
+        convention: of "foa": "ambix", "gram", ... (see `signal.ambisonics.convert_foa`), turned to AmbiX here.
 
     Raises:
-        FormatError: another format.
+        FormatError: another format, or "foa" without a convention.
         DataError: no scene, another layout, an angle out of range, or a response without a file.
     """
 
-    def __init__(self, responses: str | Path, scenes: str | Path, format: str, sample_rate: int):
+    def __init__(
+        self, responses: str | Path, scenes: str | Path, format: str, sample_rate: int, convention: str | None = None
+    ):
         if format not in _PATH_OF:
             raise FormatError(f"format is {format!r}; expected one of {', '.join(_PATH_OF)}")
         self.folder, self.name = Path(responses), Path(scenes).name
         self.num_channels, self.sample_rate = _CHANNELS[format], require_sample_rate(sample_rate)
+        self.convention = require_convention(convention, self.num_channels, str(responses))
         self._scenes: dict[str, tuple[list[str], TargetPlace]] = {}
         for path in files_below(Path(scenes), (".json",), "scenes, one JSON a house"):
             for number, region in enumerate(read_list(path, "regions", key="sampled_regions")):
@@ -59,6 +64,7 @@ class HouseSceneRirs:
         self.sha256 = listing_digest(
             {f"{where} {' '.join(names)} {place}": 0 for where, (names, place) in self._scenes.items()}
             | {name: (self.folder / name).stat().st_size for name in needed}
+            | {f"convention {convention}": 0}
         )
 
     def __len__(self) -> int:
@@ -85,7 +91,7 @@ class HouseSceneRirs:
                 f"{path} has {array.shape[0]} channels, expected {self.num_channels}: give the folder of the other "
                 "kind, or the other format"
             )
-        return finite_float32(array, str(path))
+        return in_ambix(finite_float32(array, str(path)), self.convention)
 
 
 def _scene(region: Any, where: str, path_key: str) -> tuple[list[str], TargetPlace]:

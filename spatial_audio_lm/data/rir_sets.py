@@ -6,10 +6,11 @@ sets have five). Float16, 32 or 64; the array does not say its rate: the publish
 Two layouts: a folder of `.npy` files, and WebDataset shards (`shard-000000.tar`, one house a shard) whose members are
 such files. Neither says where the target is.
 
-The channels of four-channel sets are taken as they are: those that GRAM was trained on are, by its authors' later code,
-probably not AmbiX but in axes of their own (see the model's configuration); nothing here turns them.
+Nor do they say what four channels are: by its authors' later code, the sets that GRAM was trained on are probably not
+AmbiX but in axes of their own (`convert_foa`, "gram"). So the convention must be given, and is turned to AmbiX here.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from pathlib import Path
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from spatial_audio_lm.data.folder_listing import files_below, listing_digest
 from spatial_audio_lm.data.npy_arrays import finite_float32, npy_from_bytes, open_npy
 from spatial_audio_lm.data.npy_shards import NpyShards
+from spatial_audio_lm.data.response_channels import in_ambix, require_convention
 from spatial_audio_lm.errors import ChannelError, DataError
 from spatial_audio_lm.signal.resampling import require_sample_rate
 from spatial_audio_lm.simulation.naturalistic_sources import RirRows, TargetPlace, summed
@@ -36,10 +38,19 @@ class RirSets(ABC):
         content_digest: of what is in them, as far as can be told without reading all of it.
         sample_rate: Hz of the responses, which the arrays do not say.
         num_channels: 2 or 4; None takes that of the first set.
+        convention: of four channels: see `signal.ambisonics.convert_foa`. None for two.
     """
 
-    def __init__(self, folder: Path, names: list[str], content_digest: str, sample_rate: int, num_channels: int | None):
-        self.folder, self.name, self.sha256 = folder, folder.name, content_digest
+    def __init__(
+        self,
+        folder: Path,
+        names: list[str],
+        content_digest: str,
+        sample_rate: int,
+        num_channels: int | None,
+        convention: str | None,
+    ):
+        self.folder, self.name = folder, folder.name
         self.sample_rate = require_sample_rate(sample_rate)
         self._names = names
         self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
@@ -52,6 +63,8 @@ class RirSets(ABC):
                 f"{folder}: {names[0]} has {first.shape[1]} channels; expected {num_channels or '2 (binaural) or 4'}"
                 f"{'' if num_channels else ' (first-order ambisonics)'}: give the folder of the other kind"
             )
+        self.convention = require_convention(convention, self.num_channels, str(folder))
+        self.sha256 = hashlib.sha256(f"{content_digest} {convention}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._names)
@@ -75,7 +88,8 @@ class RirSets(ABC):
         responses = self._responses(rows.set_name)
         if max(rows.target, *rows.noise) >= len(responses) or min(rows.target, *rows.noise) < 0:
             raise DataError(f"{self.folder}: {rows.set_name} has {len(responses)} rows, {rows} are asked for")
-        return responses[rows.target], summed([responses[row] for row in rows.noise])
+        pair = responses[rows.target], summed([responses[row] for row in rows.noise])
+        return in_ambix(pair[0], self.convention), in_ambix(pair[1], self.convention)
 
     def _responses(self, name: str) -> NDArray[np.float32]:
         if name in self._kept:
@@ -107,17 +121,21 @@ class RirSetFolder(RirSets):
         folder: holds them.
         sample_rate: Hz of the responses.
         num_channels: 2 or 4; None takes that of the first set.
+        convention: of four channels: "ambix", "gram", ... (see `signal.ambisonics.convert_foa`). None for two.
 
     Raises:
         DataError: no set there, or the first one is none.
         ChannelError: another number of channels.
+        FormatError: four channels without a convention.
     """
 
-    def __init__(self, folder: str | Path, sample_rate: int, num_channels: int | None = None):
+    def __init__(
+        self, folder: str | Path, sample_rate: int, num_channels: int | None = None, convention: str | None = None
+    ):
         folder = Path(folder)
         paths = files_below(folder, (".npy",), "sets of responses")
         sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
-        super().__init__(folder, list(sizes), listing_digest(sizes), sample_rate, num_channels)
+        super().__init__(folder, list(sizes), listing_digest(sizes), sample_rate, num_channels, convention)
 
     def _read(self, name: str) -> NDArray:
         return open_npy(self.folder / name)
@@ -130,19 +148,23 @@ class RirSetShards(RirSets):
         folder: holds the `.tar` files.
         sample_rate: Hz of the responses.
         num_channels: 2 or 4; None takes that of the first set.
+        convention: of four channels: "ambix", "gram", ... (see `signal.ambisonics.convert_foa`). None for two.
 
     Raises:
         DataError: no whole shard, or no `.npy` in them.
         ChannelError: another number of channels.
+        FormatError: four channels without a convention.
 
     Warns:
         FormatWarning: shards that were cut short are left out; says how many.
     """
 
-    def __init__(self, folder: str | Path, sample_rate: int, num_channels: int | None = None):
+    def __init__(
+        self, folder: str | Path, sample_rate: int, num_channels: int | None = None, convention: str | None = None
+    ):
         self.shards = NpyShards(Path(folder), "sets of responses")
         sizes = self.shards.sizes
-        super().__init__(Path(folder), list(sizes), listing_digest(sizes), sample_rate, num_channels)
+        super().__init__(Path(folder), list(sizes), listing_digest(sizes), sample_rate, num_channels, convention)
 
     def _read(self, name: str) -> NDArray:
         return npy_from_bytes(self.shards.read(name), f"{self.folder}: {name}")

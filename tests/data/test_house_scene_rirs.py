@@ -11,6 +11,7 @@ from spatial_audio_lm.data.house_scene_rirs import HouseSceneRirs
 from spatial_audio_lm.errors import ChannelError, DataError, FormatError
 from tests.data.shards import responses
 
+CONVENTION = {"binaural": None, "foa": "ambix"}
 BINAURAL, FOA = responses(3), responses(3, channels=4, seed=1)
 
 
@@ -37,7 +38,7 @@ def write(folder: Path, *regions: Any) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("format, array", [("binaural", BINAURAL), ("foa", FOA)])
 def test_responses_and_directions(tmp_path: Path, format: str, array: np.ndarray) -> None:
-    rirs = HouseSceneRirs(*write(tmp_path, region(), region(azimuth=270, noises=1)), format, 32_000)
+    rirs = HouseSceneRirs(*write(tmp_path, region(), region(azimuth=270, noises=1)), format, 32_000, CONVENTION[format])
     assert (len(rirs), rirs.num_channels, rirs.sample_rate) == (2, array.shape[1], 32_000)
     drawn = {rows.set_name: (rows, where) for rows, where in (rirs.draw(np.random.default_rng(s)) for s in range(20))}
     rows, where = drawn["house.json: region 0"]
@@ -80,6 +81,8 @@ def test_other_arrays_formats_and_empty_folders(tmp_path: Path) -> None:
     folders = write(tmp_path, region())
     with pytest.raises(FormatError, match="expected one of binaural, foa"):
         HouseSceneRirs(*folders, "stereo", 32_000)
+    with pytest.raises(FormatError, match="convention is None; expected one of ambix"):
+        HouseSceneRirs(*folders, "foa", 32_000)
     rirs = HouseSceneRirs(*folders, "binaural", 32_000)
     rows, _ = rirs.draw(np.random.default_rng(0))
     np.save(tmp_path / "rirs" / "s_b.npy", FOA[0])

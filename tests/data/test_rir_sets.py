@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from spatial_audio_lm.data.rir_sets import RirSetFolder, RirSets, RirSetShards
-from spatial_audio_lm.errors import ChannelError, DataError, FormatWarning, SampleRateError
+from spatial_audio_lm.errors import ChannelError, DataError, FormatError, FormatWarning, SampleRateError
+from spatial_audio_lm.signal.ambisonics import convert_foa
+from spatial_audio_lm.signal.conventions import unit_vector
 from spatial_audio_lm.simulation.naturalistic_sources import RirRows, TargetPlace
 from tests.data.shards import npy_bytes, responses, write_shard
 
@@ -15,7 +18,7 @@ PLACES = {"000.npy": 1, "001.npy": 3, "002.npy": 5}
 SETS = {name: responses(places, seed=places) for name, places in PLACES.items()}
 
 
-def fill(folder: Path, layout: str, sets: dict[str, np.ndarray] = SETS) -> RirSets:
+def fill(folder: Path, layout: str, sets: dict[str, np.ndarray] = SETS, convention: str | None = None) -> RirSets:
     """Two houses with the same sets, in one of the layouts."""
     for house in ("shard-000000", "shard-000001"):
         members = {name: npy_bytes(array) for name, array in sets.items()}
@@ -25,7 +28,7 @@ def fill(folder: Path, layout: str, sets: dict[str, np.ndarray] = SETS) -> RirSe
             for name, content in members.items():
                 (folder / house).mkdir(parents=True, exist_ok=True)
                 (folder / house / name).write_bytes(content)
-    return (RirSetShards if layout == "shards" else RirSetFolder)(folder, sample_rate=32_000)
+    return (RirSetShards if layout == "shards" else RirSetFolder)(folder, sample_rate=32_000, convention=convention)
 
 
 @pytest.mark.parametrize("layout", ["folder", "shards"])
@@ -48,10 +51,32 @@ def test_what_is_drawn_is_what_was_saved(tmp_path: Path, layout: str) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_other_precisions_and_four_channels(tmp_path: Path, layout: str, dtype: type) -> None:
     array = responses(2, channels=4).astype(dtype)
-    rirs = fill(tmp_path, layout, {"a.npy": array})
+    rirs = fill(tmp_path, layout, {"a.npy": array}, "ambix")
     rows, _ = rirs.draw(np.random.default_rng(0))
     assert rirs.num_channels == 4 and rirs.load(rows)[0].dtype == np.float32
     np.testing.assert_array_equal(rirs.load(rows)[0], array[0].astype(np.float32))
+
+
+@pytest.mark.parametrize("convention", ["ambix", "gram", "fuma"])
+def test_four_channels_are_turned_to_ambix(tmp_path: Path, convention: str) -> None:
+    """A plane wave from the left front, above, as each convention writes it."""
+    direction = unit_vector(30.0, 20.0)[[1, 2, 0]]
+    wave = np.concatenate([[1.0], direction]).astype(np.float32)[:, None] * responses(1, channels=1)
+    written = convert_foa(torch.from_numpy(wave), "ambix", convention).numpy()
+    rirs = fill(tmp_path, "folder", {"a.npy": written}, convention)
+    rows, _ = rirs.draw(np.random.default_rng(0))
+    for heard, expected in zip(rirs.load(rows), wave, strict=False):
+        np.testing.assert_allclose(heard, expected, atol=1e-6)
+
+
+def test_the_convention_of_four_channels_must_be_said(tmp_path: Path) -> None:
+    for convention in (None, "acn"):
+        with pytest.raises(FormatError, match=r"four channels, convention is .*expected one of ambix.*say which"):
+            fill(tmp_path / "a", "folder", {"a.npy": responses(channels=4)}, convention)
+    with pytest.raises(FormatError, match="two channels, which are ears"):
+        fill(tmp_path / "b", "folder", SETS, "ambix")
+    turned, plain = (fill(tmp_path / "a", "folder", {"a.npy": responses(channels=4)}, c) for c in ("gram", "ambix"))
+    assert turned.sha256 != plain.sha256
 
 
 @pytest.mark.parametrize("layout", ["folder", "shards"])
