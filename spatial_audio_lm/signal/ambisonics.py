@@ -148,11 +148,10 @@ def convert_foa(foa: torch.Tensor, source: str, target: str) -> torch.Tensor:
             )
     if source == target:
         return foa
-    order, gains = _to_ambix(source)
-    ambix = foa[..., order, :] * gains.to(foa)[:, None]
-    order, gains = _to_ambix(target)
-    inverse = [order.index(channel) for channel in range(4)]
-    return (ambix / gains.to(ambix)[:, None])[..., inverse, :]
+    (order, gains), (target_order, target_gains) = _to_ambix(source), _to_ambix(target)
+    acn = [target_order.index(channel) for channel in range(4)]  # which ACN channel each of the target's is
+    factors = (gains / target_gains)[acn].to(foa)
+    return foa[..., [order[channel] for channel in acn], :] * factors[:, None]
 
 
 def intensity_to_energy(foa: torch.Tensor, sample_rate: int) -> float | None:
