@@ -104,8 +104,8 @@ def noise_in_scene(noise: Tensor, scene_samples: int, begin: int, crop: int, fad
 def convolve(signal: Tensor, response: Tensor) -> Tensor:
     """Linear convolution, cut to the signal's length, by FFT in overlapping blocks.
 
-    Blocks of about four responses: their transforms stay in the processor's cache, and those of the response cost a
-    quarter of one block, where one transform of the whole signal would pad the response to its length.
+    Blocks of about three responses: their transforms stay in the processor's cache, and that of the response is one
+    block, where one transform of the whole signal would pad the response to its length.
 
     Args:
         signal: `(..., time)`.
@@ -124,7 +124,7 @@ def convolve(signal: Tensor, response: Tensor) -> Tensor:
             "or make longer scenes (duration_s)"
         )
     # A prime length, which n1 + n2 - 1 often is, takes many times as long as the next fast one.
-    block = scipy.fft.next_fast_len(min(max(4 * taps, _LEAST_BLOCK), time + taps - 1), real=True)
+    block = scipy.fft.next_fast_len(min(max(3 * taps, _LEAST_BLOCK), time + taps - 1), real=True)
     hop = block - taps + 1
     blocks = -(-time // hop)
     frames = pad(signal, (taps - 1, blocks * hop - time)).unfold(-1, block, hop)
