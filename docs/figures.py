@@ -17,6 +17,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse, Wedge
 
+from spatial_audio_lm.cli.locate import locate
 from spatial_audio_lm.cli.query import query
 from spatial_audio_lm.cli.simulate import simulate
 from spatial_audio_lm.language.attributes import spatial_attributes
@@ -169,6 +170,13 @@ def draw_query(path: Path) -> None:
         query(recording.rename(recording.with_name("siren.wav")), DEMO_SENTENCES, plot=path)
 
 
+def draw_ears(path: Path) -> None:
+    """What two ears answer, from above, as `spatial-audio-lm locate --plot` draws it."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        simulate(Path(folder), sound=["siren"], direction="left", receiver="binaural", seed=3)
+        locate([str(Path(folder) / "scene-0000.wav")], plot=path)
+
+
 def main(folder: Path) -> list[Path]:
     """Draw every figure into a folder; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,6 +184,7 @@ def main(folder: Path) -> list[Path]:
         folder / "space.png": draw_space,
         folder / "head.png": draw_head,
         folder / "query.png": draw_query,
+        folder / "ears.png": draw_ears,
     }
     for path, draw in figures.items():
         draw(path)

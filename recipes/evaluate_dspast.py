@@ -6,7 +6,7 @@ room responses. Every number stands beside its 95 % interval and what chance wou
 azimuth sector (where front and back are confused shows there), and for each head.
 
     python recipes/evaluate_dspast.py --config recipes/configs/evaluate_dspast/dspast_tiny.yaml --data DIR \
-        --heads '[sphere, KEMAR.sofa, SADIE.npz]' --brirs DIR
+        --heads '[KEMAR.sofa, SADIE.npz]' --brirs DIR
 
 mAP, ER20, MAE and DER are the papers' (DSpAST, section 4; facts of the published code in metrics/). Written to
 `output_dir`: table.md, results.json (all numbers, a `model-index`, the mean weight of each feature map in each branch),

@@ -1,6 +1,5 @@
 """What sounds and where, from the logits of four heads: the losses, and the answer in words and degrees."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +16,9 @@ from spatial_audio_lm.layers.feature_fusion import float32_batch_norm
 from spatial_audio_lm.layers.masking import drop_rows, mask_spans
 
 LABELS = ("events", "distance_m", "azimuth_deg", "elevation_deg")
-# Half-width of the sector whose probability is the confidence of a direction: the 20 degrees of the papers' error rate.
-_CONFIDENCE_SECTOR_DEG = 20.0
+# Half-width of the sector whose probability is the confidence of a direction, and in which answers between bins are
+# looked for: the 20 degrees of the papers' error rate.
+_SECTOR_DEG = 20.0
 
 
 @dataclass
@@ -264,12 +264,13 @@ class EventLocalizationMixin:
             place["distance_m"] = bins.distance_m(self._position(probabilities, 1, circular=False))
         if outputs.azimuth_logits is not None and outputs.elevation_logits is not None:
             probabilities = self.class_scores("azimuth", outputs.azimuth_logits.float()).softmax(-1)
-            reach = _CONFIDENCE_SECTOR_DEG * bins.num_azimuth_bins / 360.0
+            reach = _SECTOR_DEG * bins.num_azimuth_bins / 360.0
             position = self._position(probabilities, reach, circular=True)
             place["azimuth_deg"] = bins.azimuth_deg(position)
             place["direction_confidence"] = _within(probabilities, position, reach)
             probabilities = self.class_scores("elevation", outputs.elevation_logits.float()).softmax(-1)
-            place["elevation_deg"] = bins.elevation_deg(self._position(probabilities, math.inf, circular=False))
+            reach = _SECTOR_DEG * bins.num_elevation_bins / 180.0
+            place["elevation_deg"] = bins.elevation_deg(self._position(probabilities, reach, circular=False))
         return place
 
     def _position(self, probabilities: Tensor, reach: float, circular: bool) -> Tensor:
@@ -281,8 +282,6 @@ class EventLocalizationMixin:
             return probabilities.argmax(-1)
         # The neighbourhood that holds most, and its centre of gravity.
         count = probabilities.shape[-1]
-        if reach >= count:
-            return (probabilities * torch.arange(count, device=probabilities.device)).sum(-1)
         offsets = torch.arange(-int(reach), int(reach) + 1, device=probabilities.device)
         around = torch.arange(count, device=probabilities.device)[:, None] + offsets
         inside = torch.ones_like(around, dtype=torch.bool) if circular else (around >= 0) & (around < count)

@@ -53,8 +53,7 @@ class EventLocalizationConfig(ModelConfig):
         label_spread_deg, label_spread_m: deviation of the labels in the losses of angles and distance: bins nearby are
             less wrong than others. 0: one bin is right, as published.
         decoding: how the heads' bins become numbers. "argmax": the most probable bin, as published. "local_mean": the
-            centre of gravity of the neighbourhood (20 degrees of azimuth, one bin of distance to either side) that
-            holds most, and the mean elevation.
+            centre of gravity of the neighbourhood (20 degrees, one bin of distance to either side) that holds most.
         loss_weights: weights of the losses "event", "distance", "azimuth", "elevation".
         kwargs: among them `id2label`, the names of the events (or `num_labels`, how many).
     """

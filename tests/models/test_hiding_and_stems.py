@@ -189,7 +189,7 @@ def test_answers_lie_between_bins() -> None:
     place = model.place(outputs)
     assert place["azimuth_deg"].tolist() == pytest.approx([-2.5, 52.5], abs=1e-3)
     assert place["elevation_deg"].tolist() == pytest.approx([2.5, -90.0], abs=1e-3)
-    elevation[1, 27] = 5.0  # 45 degrees, as probable as straight below: of heights the mean is the answer
-    assert model.place(outputs)["elevation_deg"].tolist() == pytest.approx([2.5, -22.5], abs=1e-3)
+    elevation[1, [26, 27]] = 4.6  # each less probable than straight below, together more
+    assert model.place(outputs)["elevation_deg"].tolist() == pytest.approx([2.5, 42.5], abs=1e-3)
     assert place["distance_m"].tolist() == pytest.approx([2.25, 10.0], abs=1e-3)
     assert place["direction_confidence"][0] == pytest.approx(1.0, abs=1e-6)

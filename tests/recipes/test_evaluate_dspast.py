@@ -245,7 +245,7 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_made(
     elsa = tmp_path / "elsa"
     elsa.mkdir()
     write_json(elsa / "config.json", {"model_type": "elsa"})
-    with pytest.raises(CheckpointError, match="a model of type 'elsa'; .* needs one of dspast, spatial_ast"):
+    with pytest.raises(CheckpointError, match=r"a model of type 'elsa'; .* needs one of dspast, spatial_ast"):
         evaluate(elsa)
     with pytest.raises(CheckpointError, match="is no folder"):
         evaluate(tmp_path / "nothing")
