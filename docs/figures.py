@@ -173,8 +173,9 @@ def draw_query(path: Path) -> None:
 def draw_ears(path: Path) -> None:
     """What two ears answer, from above, as `spatial-audio-lm locate --plot` draws it."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        simulate(Path(folder), sound=["siren"], direction="left", receiver="binaural", seed=3)
-        locate([str(Path(folder) / "scene-0000.wav")], plot=path)
+        simulate(Path(folder), sound=["bird"], direction="left", receiver="binaural", seed=8)
+        recording = Path(folder) / "scene-0000.wav"
+        locate([str(recording.rename(recording.with_name("bird.wav")))], plot=path)
 
 
 def main(folder: Path) -> list[Path]:
