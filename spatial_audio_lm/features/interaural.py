@@ -61,6 +61,8 @@ def interaural_map_names(names: Sequence[str]) -> list[str]:
     parts = {
         "log_mel": ("log-mel left", "log-mel right"),
         "phase_difference": ("cos phase", "sin phase"),
+        "level_difference_db": ("level difference",),
+        "gcc_phat": ("GCC-PHAT",),
         "coherence": ("coherence, real", "coherence, imaginary"),
     }
     return [part for name in names for part in parts.get(name, (name.replace("_", " "),))]

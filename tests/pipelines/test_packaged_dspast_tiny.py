@@ -46,6 +46,16 @@ def side_deg(place) -> float:
     return lateral_angle_deg([float(part) for part in unit_vector(place.azimuth_deg, place.elevation_deg)])
 
 
+def error_with_front_and_back_alike_deg(place, truth) -> float:
+    """Great-circle error of the answer or of its mirror image behind or before: to a sphere they are the same."""
+    found, true = (
+        unit_vector(place.azimuth_deg, place.elevation_deg),
+        unit_vector(truth.azimuth_deg, truth.elevation_deg),
+    )
+    mirrored = (-found[0], found[1], found[2])
+    return min(float(great_circle_deg(found, true)), float(great_circle_deg(mirrored, true)))
+
+
 @pytest.fixture(scope="module")
 def locator() -> SoundEventLocator:
     return SoundEventLocator.from_pretrained(DEFAULT_EVENTS_MODEL)
@@ -97,14 +107,8 @@ def test_the_mirrored_recording_has_the_mirrored_direction(scenes):
 
 
 def test_direction_and_name_are_far_better_than_chance(scenes):
-    errors = sorted(
-        great_circle_deg(
-            unit_vector(scene.answer.azimuth_deg, scene.answer.elevation_deg),
-            unit_vector(scene.truth.azimuth_deg, scene.truth.elevation_deg),
-        )
-        for scene in scenes
-    )
-    assert errors[len(errors) // 2] < 40.0  # chance: 90
+    errors = sorted(error_with_front_and_back_alike_deg(scene.answer, scene.truth) for scene in scenes)
+    assert errors[len(errors) // 2] < 30.0  # chance: 65
     named = [scene.answer.events[0].label == scene.truth.sound_class.replace("_", " ") for scene in scenes]
     assert sum(named) / len(named) > 0.6
 

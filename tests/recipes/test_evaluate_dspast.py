@@ -135,7 +135,7 @@ def test_tiny_config_runs_and_writes_everything(
     weights = np.array(results["feature_weights"]["mean"])
     assert weights.shape == (3, 6) and (weights > 0).all() and (weights < 1).all()
     assert results["feature_weights"]["branches"] == ["distance", "direction", "event"]
-    assert results["feature_weights"]["maps"][1:5] == ["log-mel right", "gcc phat", "level ratio", "cos phase"]
+    assert results["feature_weights"]["maps"][1:5] == ["log-mel right", "GCC-PHAT", "level ratio", "cos phase"]
     for text in ((out / "results.json").read_text(), (out / "scenes.jsonl").read_text(), table):
         assert str(tmp_path) not in text and str(checkpoint) not in text and "sphere_measured.npz" not in text
     assert (out / "azimuth.png").read_bytes().startswith(b"\x89PNG")
