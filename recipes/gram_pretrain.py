@@ -1,0 +1,319 @@
+"""Pre-train GRAM: hide four of five patches of naturalistic scenes, and predict them.
+
+Yuksel, van Gerven and van der Heijden, "GRAM" (2025), section 3; the published code where it says more.
+
+    accelerate launch recipes/gram_pretrain.py --config recipes/configs/gram_pretrain/tiny.yaml
+    accelerate launch recipes/gram_pretrain.py --config recipes/configs/gram_pretrain/base.yaml \
+        --data.clip_folder DIR --data.noise_folder DIR --data.rirs DIR
+
+The data's way: scene k (a function of the seed and k) is rendered while training, and never kept; features are made of
+it on the model's device; of each scene several crops of two seconds are taken, each with a mask of its own. Crops and
+masks are drawn by the item's own generator, so that a training that was stopped ends with the same bits.
+
+Beside the masked error stands that of the mean spectrum, which predicts in each band the mean of all targets so far
+(`mean_spectrum_error`); `ratio` is the one by the other, and is printed at the end. The output folder's `final` loads
+with `GramModel.from_pretrained` (the encoder) and `GramForPreTraining.from_pretrained` (with the decoder).
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from spatial_audio_lm.data.clip_folders import LabelledClip, folder_clips, procedural_clips
+from spatial_audio_lm.data.naturalistic_clips import NaturalisticClips
+from spatial_audio_lm.data.rir_sets import RirSetFolder, RirSetShards
+from spatial_audio_lm.data.unlabelled_clips import AudioFolder, NpyShardClips
+from spatial_audio_lm.errors import ConfigError
+from spatial_audio_lm.features.random_crops import random_crops
+from spatial_audio_lm.layers.masking import random_mask
+from spatial_audio_lm.metrics.mean_spectrum import MeanSpectrum
+from spatial_audio_lm.models.gram.configuration_gram import GramConfig
+from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
+from spatial_audio_lm.models.gram.modeling_gram_pretraining import GramForPreTraining
+from spatial_audio_lm.simulation.clips import ClipStore
+from spatial_audio_lm.simulation.head_files import SPHERE, HeadStore
+from spatial_audio_lm.simulation.naturalistic_records import NaturalisticSettings
+from spatial_audio_lm.simulation.naturalistic_sources import BankRirs, ClipSource, ListedClips, RirSource
+from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
+from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
+from spatial_audio_lm.training.config import load_config
+from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
+from spatial_audio_lm.training.loop import train
+from spatial_audio_lm.training.loop_config import LoopConfig
+from spatial_audio_lm.training.random_state import seed_everything
+from spatial_audio_lm.training.schedules import warmup_cosine
+from spatial_audio_lm.training.tracking import build_accelerator
+from spatial_audio_lm.training.training_state import Progress
+
+NOISE_KINDS = ("wind", "engine", "buzz")  # synthesised sounds that go on; the other kinds are targets
+CHANNELS = {"binaural": 2, "foa": 4, "mono": 4}  # of the responses; a mono model hears W, the omnidirectional one
+
+
+@dataclass
+class Data:
+    clip_folder: str | None = None  # any folder of sound files; null: synthesised sounds
+    folds: list[str] | None = None  # of a clip folder with metadata.csv, by its column "fold"; null: all files
+    procedural_seeds: int = 100  # synthesised clips a kind: seeds 0 to n - 1
+    noise_folder: str | None = None  # any folder of sound files; null with noise_shards null: synthesised noises
+    noise_shards: str | None = None  # folder of WebDataset shards of arrays, as GRAM packs WHAM!
+    noise_shards_rate: int = 32_000  # Hz of those arrays, which do not say it
+    rirs: str | None = None  # folder of impulse responses; null: a small bank is made in output_dir
+    rir_layout: Literal["bank", "npy", "shards"] = "bank"  # of that folder: see docs/how-to/naturalistic_scenes.md
+    rir_rate: int = 32_000  # Hz of the responses of npy and shards, which do not say it
+    rir_convention: str | None = None  # of four channels of npy and shards: ambix, gram, ...
+    scenes: NaturalisticSettings = field(default_factory=NaturalisticSettings)  # among them clean_ratio
+    seed: int = 0  # of the scenes; loop.seed is that of the model, the order, the crops and the masks
+    num_workers: int = 0  # that render scenes beside the training
+
+
+@dataclass
+class Optim:
+    lr: float = 2e-4
+    weight_decay: float = 0.01  # of all parameters, as published
+    warmup_steps: int = 100
+
+
+@dataclass
+class Config:
+    audio_format: Literal["binaural", "foa", "mono"] = "binaural"  # what the model hears
+    patches: Literal["patch", "time"] = "patch"  # 16 bands x 8 frames, or all bands x 2 frames
+    model: dict[str, Any] = field(default_factory=dict)  # other settings of GramConfig
+    batch_size: int = 32  # scenes a process
+    crops_per_scene: int = 16
+    pad_to_frames: int | None = None  # 1024: crops may end in zeros behind ten seconds, as published
+    data: Data = field(default_factory=Data)
+    optim: Optim = field(default_factory=Optim)
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(clip_norm=5.0))
+    num_threads: int | None = None  # torch's threads; null leaves them
+
+
+def model_config(config: Config) -> GramConfig:
+    """The configuration of the model.
+
+    Raises:
+        ConfigError: settings that there are not, or that do not fit.
+    """
+    known = GramConfig().to_dict() | {"attn_implementation": None}
+    del known["audio_format"]
+    if unknown := config.model.keys() - known:
+        raise ConfigError(f"model has {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    return (GramConfig.time if config.patches == "time" else GramConfig)(
+        audio_format=config.audio_format, **config.model
+    )
+
+
+def check(config: Config, model: GramConfig) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        ConfigError: which ones.
+    """
+    data = config.data
+    if config.crops_per_scene < 1:
+        raise ConfigError(f"crops_per_scene is {config.crops_per_scene}; expected 1 or more")
+    if data.folds is not None and data.clip_folder is None:
+        raise ConfigError("folds are of a clip_folder with metadata.csv: give clip_folder, or leave folds null")
+    if data.noise_folder is not None and data.noise_shards is not None:
+        raise ConfigError("noise_folder and noise_shards are both given: noises come from one of them")
+    if not 1 <= data.procedural_seeds <= FIRST_UNSEEN_SEED:
+        raise ConfigError(
+            f"procedural_seeds is {data.procedural_seeds}; expected 1 or more, and seeds from {FIRST_UNSEEN_SEED} on "
+            "are tests'"
+        )
+    if data.rir_convention is not None and (data.rirs is None or data.rir_layout == "bank"):
+        raise ConfigError(
+            f"rir_convention is {data.rir_convention!r}, but a bank says its own: leave it null, or give rirs and "
+            "rir_layout npy or shards"
+        )
+    frames = 1 + round(data.scenes.duration_s * model.sampling_rate) // model.hop_length
+    if config.pad_to_frames is not None and config.pad_to_frames < max(frames, model.num_frames):
+        raise ConfigError(
+            f"pad_to_frames is {config.pad_to_frames}; a scene has {frames} frames, a crop {model.num_frames}: give at "
+            "least as many, or null"
+        )
+    if frames < model.num_frames and config.pad_to_frames is None:
+        raise ConfigError(
+            f"a scene of {data.scenes.duration_s:g} s has {frames} frames, a crop {model.num_frames}: make "
+            "scenes.duration_s longer"
+        )
+
+
+def listed(clips: list[LabelledClip], store: ClipStore) -> ListedClips:
+    """Labelled clips as a source of scenes."""
+    return ListedClips([item.clip for item in clips], [item.sound_class for item in clips], store)
+
+
+def clip_sources(data: Data, rate: int) -> tuple[ClipSource, ClipSource]:
+    """Targets and noises at a rate in Hz."""
+    seeds, synthesised = range(data.procedural_seeds), ClipStore(None, rate)
+    clips: ClipSource
+    noises: ClipSource
+    if data.clip_folder is None:
+        kinds = [kind for kind in SOUND_KINDS if kind not in NOISE_KINDS]
+        clips = listed(procedural_clips(kinds, seeds, rate), synthesised)
+    elif data.folds is not None:
+        clips = listed(folder_clips(data.clip_folder, data.folds), ClipStore(data.clip_folder, rate))
+    else:
+        clips = AudioFolder(data.clip_folder, rate)
+    if data.noise_folder is not None:
+        noises = AudioFolder(data.noise_folder, rate)
+    elif data.noise_shards is not None:
+        noises = NpyShardClips(data.noise_shards, rate, data.noise_shards_rate)
+    else:
+        noises = listed(procedural_clips(NOISE_KINDS, seeds, rate), synthesised)
+    return clips, noises
+
+
+def rir_source(config: Config, model: GramConfig) -> RirSource:
+    """The responses that the scenes are rendered with.
+
+    Raises:
+        ConfigError: responses of another rate than the model's.
+        ChannelError: of another number of channels.
+    """
+    data, rate = config.data, model.sampling_rate
+    channels = CHANNELS[model.audio_format]
+    rirs: RirSource
+    if data.rirs is None:
+        two_ears: dict[str, Any] = {"receiver_format": "binaural", "heads": (HeadStore().record(SPHERE),)}
+        settings = BankSettings(
+            num_rooms=8,
+            sources_per_room=6,
+            sample_rate=rate,
+            rooms_per_shard=4,
+            elevations="isotropic",
+            **(two_ears if channels == 2 else {}),
+        )
+        rirs = BankRirs(make_bank(Path(config.loop.output_dir) / "bank", settings))
+    elif data.rir_layout == "bank":
+        rirs = BankRirs(RirBank(data.rirs))
+    else:
+        layout = RirSetFolder if data.rir_layout == "npy" else RirSetShards
+        rirs = layout(data.rirs, data.rir_rate, channels, data.rir_convention)
+    if rirs.sample_rate != rate:
+        raise ConfigError(
+            f"the responses have {rirs.sample_rate} Hz, the model hears {rate} Hz: give responses of that rate, or "
+            "set sampling_rate in model"
+        )
+    return rirs
+
+
+class SceneBatches:
+    """Naturalistic scenes by `ItemKey`, a batch at a time, each with the seed of its crops and masks."""
+
+    def __init__(self, scenes: NaturalisticClips, seed: int):
+        self.scenes, self.seed = scenes, seed
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitems__(self, keys: list[ItemKey]) -> dict[str, Tensor]:
+        seeds = [int(item_generator(self.seed, key).integers(2**62)) for key in keys]
+        return {"waveform": self.scenes.batch(keys)["waveform"], "seed": torch.tensor(seeds)}
+
+
+def as_it_is(batch: Any) -> Any:
+    """What `SceneBatches` gives is a batch already."""
+    return batch
+
+
+def crops_and_masks(features: Tensor, seeds: Tensor, config: Config, model: GramConfig) -> tuple[Tensor, Tensor]:
+    """Of each scene its crops with their masks, drawn by the scene's seed alone.
+
+    The published code shuffles the crops of a batch; as all of them are in one step, their order changes nothing.
+
+    Args:
+        features: `(scenes, maps, frames, mels)`.
+        seeds: integers `(scenes,)`.
+        config: says how many crops.
+        model: says how long they are, and how much of them is hidden.
+
+    Returns:
+        `(scenes * crops, maps, num_frames, mels)`, and bool `(scenes * crops, patches)`, True where hidden.
+    """
+    crops, masks = [], []
+    for row, seed in zip(features.split(1), seeds.tolist(), strict=True):
+        generator = torch.Generator().manual_seed(seed)
+        number, frames = config.crops_per_scene, model.num_frames
+        crops.append(random_crops(row, number, frames, generator, config.pad_to_frames, shuffle=False)[0])
+        masks.append(random_mask(number, model.num_patches, model.num_masked_patches, generator, features.device))
+    return torch.cat(crops), torch.cat(masks)
+
+
+def band_numbers(model: GramForPreTraining) -> Tensor:
+    """Which band of which map each number of a patch is of, `(patches, values)`."""
+    maps, mels = model.config.num_feature_maps, model.config.num_mel_bins
+    numbers = torch.arange(maps * mels, dtype=torch.float32).view(1, maps, 1, mels)
+    return model.gram.patches(numbers.expand(-1, -1, model.config.num_frames, -1))[0].long()
+
+
+def main(config: Config) -> Path:
+    gram_config = model_config(config)
+    check(config, gram_config)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    accelerator = build_accelerator(config.loop.trackers, config.loop.output_dir)
+    seed_everything(config.loop.seed)
+
+    # model
+    model = GramForPreTraining(gram_config)
+    extractor = GramFeatureExtractor.for_model(gram_config, pretraining=True)
+    mean_spectrum = MeanSpectrum(band_numbers(model)).to(accelerator.device)
+
+    # data
+    with accelerator.main_process_first():
+        rirs = rir_source(config, gram_config)
+        clips, noises = clip_sources(config.data, gram_config.sampling_rate)
+    scenes = NaturalisticClips(
+        clips, noises, rirs, config.data.scenes, config.data.seed, CHANNELS[gram_config.audio_format]
+    )
+    dataset = SceneBatches(scenes, config.loop.seed)
+    sampler = EpochSampler(
+        len(dataset),
+        config.batch_size,
+        config.loop.seed,
+        process_index=accelerator.process_index,
+        num_processes=accelerator.num_processes,
+    )
+    loader = epoch_loader(dataset, sampler, config.data.num_workers, collate_fn=as_it_is)
+
+    # optimizer
+    optim = config.optim
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, optim.lr, betas=(0.9, 0.95), weight_decay=optim.weight_decay)
+    schedule = warmup_cosine(optimizer, optim.warmup_steps, config.loop.steps)
+
+    # step
+    def step(wrapped: nn.Module, batch: dict[str, Tensor], progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.no_grad():
+            waveform = batch["waveform"][:, :1] if gram_config.audio_format == "mono" else batch["waveform"]
+            crops, mask = crops_and_masks(extractor.extract(waveform), batch["seed"], config, gram_config)
+        output = wrapped(crops, mask=mask)
+        error = output.loss.detach() / gram_config.num_feature_maps  # the loss is of all maps together
+        baseline = mean_spectrum(output.target, output.mask)
+        return output.loss, {"masked_error": error, "mean_spectrum_error": baseline, "ratio": error / baseline}
+
+    state = {"mean_spectrum": mean_spectrum}
+    train(model, optimizer, schedule, loader, step, config.loop, accelerator=accelerator, state=state, settings=config)
+
+    # save
+    output = Path(config.loop.output_dir) / "final"
+    if accelerator.is_main_process:
+        model.save_pretrained(output)
+        GramFeatureExtractor.for_model(gram_config).save_pretrained(output)
+        last = json.loads((output.parent / "metrics.jsonl").read_text().splitlines()[-1])
+        print(
+            f"masked error {last['masked_error']:.4f}, of the mean spectrum {last['mean_spectrum_error']:.4f}: "
+            f"ratio {last['ratio']:.3f}"
+        )
+    accelerator.wait_for_everyone()
+    return output
+
+
+if __name__ == "__main__":
+    print(main(load_config(Config, sys.argv[1:])))
