@@ -1,0 +1,257 @@
+"""Frozen scene embeddings: one vector a recording, from any encoder of the package or from a plain log-mel spectrogram.
+
+    >>> encoder = SceneEncoder.from_pretrained(folder)
+    >>> encoder.embed([SpatialAudio.load("clip.wav")]).vectors.shape
+
+Recordings are resampled to the encoder's rate, and how many were is said. Nothing is done to channels unless asked for.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from spatial_audio_lm.errors import ChannelError, CheckpointError, ConfigError, DataError
+from spatial_audio_lm.features.log_mel import cached_mel_filters, mel_power
+from spatial_audio_lm.models.audio_mae.feature_extraction_audio_mae import AudioMAEFeatureExtractor
+from spatial_audio_lm.models.audio_mae.modeling_audio_mae import AudioMAEModel
+from spatial_audio_lm.models.checkpoints import checkpoint_folder
+from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatureExtractor
+from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTModel
+from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
+from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
+from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
+from spatial_audio_lm.models.gram.modeling_gram import GramModel
+from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
+from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel
+from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of
+from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT, SpatialAudio
+from spatial_audio_lm.signal.stft import stft
+
+# Class of the model, class of what makes its inputs, and its poolings, the usual one first.
+ENCODERS: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
+    "gram": (GramModel, GramFeatureExtractor, ("raw", "mean", "cls")),
+    "audio_mae": (AudioMAEModel, AudioMAEFeatureExtractor, ("mean", "cls")),
+    "spatial_ast": (SpatialASTModel, SpatialASTFeatureExtractor, ("cls", "mean")),
+    "dspast": (DSpASTModel, DSpASTFeatureExtractor, ("cls", "mean")),
+    "elsa": (ElsaModel, ElsaProcessor, ("joint",)),
+}
+MONO = ("refuse", "duplicate")
+
+
+@dataclass(frozen=True)
+class SceneEmbeddings:
+    """Vectors of recordings.
+
+    Attributes:
+        vectors: `(recordings, dim)`, float32.
+        resampled: how many recordings had another rate than the encoder.
+    """
+
+    vectors: Tensor
+    resampled: int
+
+
+class Embedder(Protocol):
+    """What gives scene embeddings."""
+
+    def embed(self, recordings: Sequence[SpatialAudio]) -> SceneEmbeddings: ...
+
+
+class SceneEncoder:
+    """An encoder of the package, frozen.
+
+    Poolings: GRAM's "raw", "mean" and "cls" are those of `GramOutput` (the paper's appendix D: "raw" for what sounds,
+    "cls" for where). Audio-MAE: "mean" is its `pooler_output`, "cls" the class token. SpatialAST and DSpAST: "cls" are
+    all class tokens side by side, "mean" is that of the patches. ELSA's "joint" is the vector it compares with texts.
+    Recordings longer than Audio-MAE, SpatialAST or DSpAST hear at once are heard in chunks, whose vectors are averaged.
+
+    Args:
+        model: of `ENCODERS`.
+        extractor: feature extractor of the model.
+        pooling: see above; None: the first of `ENCODERS`.
+        mono: what to do with one channel where more are heard: "refuse", or "duplicate" it to all of them. ELSA hears
+            mono either way.
+
+    Raises:
+        CheckpointError: another kind of model.
+        ConfigError: a pooling or a `mono` that there is not.
+    """
+
+    def __init__(self, model: Any, extractor: Any, pooling: str | None = None, mono: str = "refuse"):
+        self.kind = model.config.model_type
+        poolings = _entry(self.kind)[2]
+        if pooling is not None and pooling not in poolings:
+            raise ConfigError(f"pooling is {pooling!r}; {self.kind} has {', '.join(poolings)}")
+        if mono not in MONO:
+            raise ConfigError(f"mono is {mono!r}; expected one of {', '.join(MONO)}")
+        self.model, self.extractor = model.eval().requires_grad_(False), extractor
+        self.pooling, self.mono = pooling or poolings[0], mono
+        self.sampling_rate: int = extractor.sampling_rate
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_folder: str | Path, pooling: str | None = None, mono: str = "refuse", untrained: int | None = None
+    ) -> "SceneEncoder":
+        """A packaged name, or a folder written by `save_pretrained`.
+
+        Args:
+            name_or_folder: of the model and its feature extractor.
+            pooling: see above.
+            mono: see above.
+            untrained: take new weights, drawn by this seed, instead of those in the folder: what an embedding is
+                worth that has learned nothing.
+
+        Raises:
+            CheckpointError: no such model, one of another kind, or damaged files.
+        """
+        folder = checkpoint_folder(name_or_folder)
+        model_class, extractor_class, _ = _entry(model_type_of(folder))
+        model, extractor = load_whole(folder, model_class, extractor_class)
+        if untrained is not None:
+            model = _drawn(model_class, copy.deepcopy(model.config), untrained)
+        return cls(model, getattr(extractor, "feature_extractor", extractor), pooling, mono)
+
+    @classmethod
+    def new(cls, kind: str, settings: dict[str, Any], seed: int, **options: Any) -> "SceneEncoder":
+        """An encoder that has learned nothing.
+
+        Args:
+            kind: "gram", the one whose feature extractor follows from its configuration.
+            settings: of the configuration, where they differ from the defaults.
+            seed: of the weights.
+            options: `pooling` and `mono`.
+
+        Raises:
+            ConfigError: another kind.
+        """
+        if kind != "gram":
+            raise ConfigError(f"a new encoder is to be a {kind!r}; only gram can be made from its settings alone")
+        config = GramModel.config_class(**settings)
+        return cls(_drawn(GramModel, config, seed), GramFeatureExtractor.for_model(config), **options)
+
+    @torch.inference_mode()
+    def embed(self, recordings: Sequence[SpatialAudio]) -> SceneEmbeddings:
+        """Vectors of one batch of recordings of any lengths.
+
+        Raises:
+            ChannelError: a format that the encoder does not hear.
+            AudioValueError: a recording that is too short for it.
+        """
+        heard = [self._channels(recording.resample(self.sampling_rate)) for recording in recordings]
+        resampled = sum(recording.sample_rate != self.sampling_rate for recording in recordings)
+        options = {} if self.kind in ("gram", "elsa") else {"long_audio": "chunks"}
+        features = self.extractor(heard, **options)
+        index = features.pop("recording_index", None)
+        features.pop("start_s", None)
+        vectors = self._pooled(features).float()
+        if index is not None:
+            counts = torch.bincount(index, minlength=len(heard))[:, None]
+            vectors = torch.zeros(len(heard), vectors.shape[1]).index_add(0, index, vectors) / counts
+        return SceneEmbeddings(vectors, resampled)
+
+    def _pooled(self, features: Any) -> Tensor:
+        if self.kind == "elsa":
+            return self.model.get_audio_features(**features).pooler_output
+        output = self.model(**features)
+        if self.kind == "gram":
+            return output[f"scene_{self.pooling}"]
+        if self.kind == "audio_mae":
+            return output.pooler_output if self.pooling == "mean" else output.last_hidden_state[:, 0]
+        tokens, count = output.last_hidden_state, self.model.config.num_cls_tokens
+        return tokens[:, :count].flatten(1) if self.pooling == "cls" else tokens[:, count:].mean(1)
+
+    def _channels(self, recording: SpatialAudio) -> SpatialAudio:
+        wanted = {"audio_mae": "mono", "elsa": "foa"}.get(self.kind, "binaural")
+        if self.kind == "gram":
+            wanted = self.extractor.audio_format
+        if recording.format == wanted or (self.kind == "elsa" and recording.format == "mono"):
+            return recording
+        if recording.format == "mono" and self.mono == "duplicate":
+            copies = recording.waveform.expand(CHANNELS_OF_FORMAT[wanted], -1)
+            return replace(recording, waveform=copies, format=wanted)
+        advice = (
+            ", or say mono: duplicate (one channel in all, without a direction)" if recording.format == "mono" else ""
+        )
+        raise ChannelError(
+            f"the recording is {recording.format} ({recording.num_channels} channels), this {self.kind} hears {wanted} "
+            f"({CHANNELS_OF_FORMAT[wanted]} channels): give recordings of that kind{advice}"
+        )
+
+
+class LogMelEmbedder:
+    """The mean over time of a log-mel spectrogram, of every channel side by side: the baseline.
+
+    HEAR's naive baseline (hearbaseline/naive.py): 44.1 kHz, 4096 samples of a Hann window every 25 ms, 256 mel bands,
+    log(power + 1e-4). HEAR then takes 4096 fixed random mixtures of the 256 numbers; they hold nothing more, and are
+    left out.
+
+    Args:
+        sampling_rate: Hz.
+        n_fft: samples of a window.
+        num_mels: bands.
+    """
+
+    kind, pooling, hop_s, log_floor = "log-mel", "mean", 0.025, 1e-4
+
+    def __init__(self, sampling_rate: int = 44_100, n_fft: int = 4096, num_mels: int = 256):
+        self.sampling_rate, self.n_fft, self.num_mels = sampling_rate, n_fft, num_mels
+
+    @torch.inference_mode()
+    def embed(self, recordings: Sequence[SpatialAudio]) -> SceneEmbeddings:
+        """Vectors `(recordings, channels * num_mels)` of recordings of any lengths and one format.
+
+        Raises:
+            AudioValueError: a recording shorter than half a window.
+        """
+        rate = self.sampling_rate
+        filters = cached_mel_filters(self.num_mels, self.n_fft, rate, 0.0, rate / 2)
+        rows = []
+        for recording in recordings:
+            spectrum = stft(recording.resample(rate).waveform, self.n_fft, round(self.hop_s * rate))
+            rows.append(torch.log(mel_power(spectrum, filters) + self.log_floor).mean(1).flatten())
+        return SceneEmbeddings(torch.stack(rows), sum(recording.sample_rate != rate for recording in recordings))
+
+
+def embed_all(encoder: Embedder, recordings: Iterable[SpatialAudio], batch_size: int) -> SceneEmbeddings:
+    """Vectors of any number of recordings, of which one batch at a time is in memory.
+
+    Raises:
+        ChannelError: recordings of different formats, or of one that the encoder does not hear.
+        DataError: no recording.
+    """
+    parts = [encoder.embed(batch) for batch in _batches(recordings, batch_size)]
+    if not parts:
+        raise DataError("there is no recording to embed")
+    return SceneEmbeddings(torch.cat([part.vectors for part in parts]), sum(part.resampled for part in parts))
+
+
+def _batches(recordings: Iterable[SpatialAudio], size: int) -> Iterator[list[SpatialAudio]]:
+    waiting: list[SpatialAudio] = []
+    format = None
+    for recording in recordings:
+        format = format or recording.format
+        if recording.format != format:
+            raise ChannelError(f"recordings are {format} and {recording.format}; expected one format in a data set")
+        waiting.append(recording)
+        if len(waiting) == size:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _entry(kind: str | None) -> tuple[Any, Any, tuple[str, ...]]:
+    if kind not in ENCODERS:
+        raise CheckpointError(f"a model of type {kind!r}; scene embeddings come from one of {', '.join(ENCODERS)}")
+    return ENCODERS[kind]
+
+
+def _drawn(model_class: Any, config: Any, seed: int) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return model_class(config)

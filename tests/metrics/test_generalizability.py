@@ -1,0 +1,40 @@
+"""s(m) of the GRAM paper, against numbers worked out by hand."""
+
+import math
+
+import pytest
+
+from spatial_audio_lm.errors import DataError
+from spatial_audio_lm.metrics.generalizability import generalizability_score
+
+BASELINE = {"esc50": 28.6, "dcase": 8.8}
+BEST = {"esc50": 88.6, "dcase": 108.8}
+
+
+def test_ends_and_the_middle() -> None:
+    assert generalizability_score(BASELINE, BASELINE, BEST) == 0.0
+    assert generalizability_score(BEST, BASELINE, BEST) == 100.0
+    assert generalizability_score({"esc50": 58.6, "dcase": 33.8}, BASELINE, BEST) == pytest.approx(37.5)
+
+
+def test_each_task_is_held_between_0_and_100() -> None:
+    assert generalizability_score({"esc50": 0.0, "dcase": 58.8}, BASELINE, BEST) == pytest.approx(25.0)
+    assert generalizability_score({"esc50": 95.0, "dcase": 8.8}, BASELINE, BEST) == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize("best", [20.0, 28.6])
+def test_a_task_that_nobody_gains_on_counts_nothing(best: float) -> None:
+    assert generalizability_score({"esc50": 90.0, "dcase": 108.8}, BASELINE, BEST | {"esc50": best}) == 50.0
+
+
+def test_errors_are_given_with_a_minus_sign() -> None:
+    assert generalizability_score({"doa": -30.0}, {"doa": -90.0}, {"doa": -10.0}) == pytest.approx(75.0)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(DataError, match="there is no task"):
+        generalizability_score({}, {}, {})
+    with pytest.raises(DataError, match="scores are of dcase, esc50, best of esc50: give the same tasks"):
+        generalizability_score(BEST, BASELINE, {"esc50": 1.0})
+    with pytest.raises(DataError, match="a score of esc50 is NaN or infinite"):
+        generalizability_score(BEST | {"esc50": math.nan}, BASELINE, BEST)
