@@ -28,7 +28,9 @@ def generalizability_score(
         DataError: no task, tasks that not all three have, or a score that is not finite.
 
     Source:
-        GRAM (Yuksel, van Gerven, van der Heijden 2025), appendix E. Not part of the published code.
+        GRAM (Yuksel, van Gerven, van der Heijden 2025), appendix E. Not part of the published code. The paper does
+        not list its best known scores: with the best of its own table 5 this gives 77.6 to GRAM-Binaural, the table
+        74.6. Compare only numbers that were made with the same `best`.
     """
     tasks = sorted(scores)
     if not tasks:

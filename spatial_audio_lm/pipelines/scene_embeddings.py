@@ -144,7 +144,9 @@ class SceneEncoder:
         """
         heard = [self._channels(recording.resample(self.sampling_rate)) for recording in recordings]
         resampled = sum(recording.sample_rate != self.sampling_rate for recording in recordings)
-        options = {} if self.kind in ("gram", "elsa") else {"long_audio": "chunks"}
+        options: dict[str, str] = {"mono": self.mono} if self.kind == "gram" else {}
+        if self.kind not in ("gram", "elsa"):
+            options = {"long_audio": "chunks"}
         features = self.extractor(heard, **options)
         index = features.pop("recording_index", None)
         features.pop("start_s", None)
@@ -172,6 +174,8 @@ class SceneEncoder:
         if recording.format == wanted or (self.kind == "elsa" and recording.format == "mono"):
             return recording
         if recording.format == "mono" and self.mono == "duplicate":
+            if self.kind == "gram":  # its extractor knows what the same in all channels is in the model's convention
+                return recording
             copies = recording.waveform.expand(CHANNELS_OF_FORMAT[wanted], -1)
             return replace(recording, waveform=copies, format=wanted)
         advice = (
