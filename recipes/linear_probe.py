@@ -65,7 +65,8 @@ class Task:
     format: str | None = None  # of its files, where the number of channels does not tell it
     column: str = "class"  # of the classes, several parted by ";"
     fold_column: str = "fold"
-    test_folds: list[str] | None = None  # null: every fold in turn
+    folds: list[str] | None = None  # of the recordings to use at all; null: all
+    test_folds: list[str] | None = None  # null: every one of them in turn
     pooling: str | None = None  # null: the encoder's usual one; log-mel has no other than its own
     best: float | None = None  # what the best known model reaches, in the table's unit; for s(m)
 
@@ -116,7 +117,12 @@ def shown_names(encoders: Sequence[str]) -> list[str]:
 
 
 def recordings_of(task: Task, config: Config) -> LabelledRecordings:
-    """The labelled recordings of a task."""
+    """The labelled recordings of a task, of its folds."""
+    found = _source(task, config)
+    return found if task.folds is None else found.chosen(task.fold_column, task.folds)
+
+
+def _source(task: Task, config: Config) -> LabelledRecordings:
     if task.folder is not None:
         return folder_recordings(task.folder, task.format)
     if task.dataset is not None:

@@ -6,7 +6,7 @@ sounds are taken undecoded and read here.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,18 @@ class LabelledRecordings:
         if name not in self.rows[0]:
             raise DataError(f"{self.name} has no column {name}; it has {', '.join(self.rows[0])}")
         return [row[name] for row in self.rows]
+
+    def chosen(self, name: str, values: Collection[str]) -> "LabelledRecordings":
+        """Those with one of the values in a column; the others are not even read.
+
+        Raises:
+            DataError: there is no such column, or a value that no recording has.
+        """
+        column = self.column(name)
+        if unknown := [value for value in values if value not in column] or (["none"] if not values else []):
+            raise DataError(f"{self.name}: {name} {', '.join(unknown)} asked for; there are {sorted(set(column))}")
+        kept = [index for index, value in enumerate(column) if value in values]
+        return LabelledRecordings([self.rows[i] for i in kept], lambda index: self.load(kept[index]), self.name)
 
 
 def folder_recordings(folder: str | Path, format: str | None = None) -> LabelledRecordings:

@@ -83,6 +83,20 @@ def test_a_folder_that_is_easy_is_learned(recipe: ModuleType, tmp_path: Path) ->
     assert str(tmp_path) not in text and '"data": "tones"' in text
 
 
+def test_folds_that_are_left_out_are_not_read(recipe: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "tones").mkdir()
+    folder = tone_folder(tmp_path / "tones")
+    lines = (tmp_path / "tones" / "metadata.csv").read_text().splitlines()
+    (tmp_path / "tones" / "silent.wav").write_bytes(b"no sound")
+    (tmp_path / "tones" / "metadata.csv").write_text("\n".join([*lines, "silent.wav,high,5"]) + "\n")
+    settings = ProbeSettings(hidden_size=16, max_epochs=3, grid_points=1)
+    task = recipe.Task("tones", folder=folder, folds=["0", "1", "2"], test_folds=["2"])
+    config = recipe.Config(["log-mel"], tasks=[task], probe=settings, output_dir=str(tmp_path / "out"))
+    assert recipe.main(config)["log-mel"]["tones"]["clips"] == 42
+    with pytest.raises(DataError, match=r"fold 7 asked for; there are \['0', '1', '2', '5'\]"):
+        recipe.main(recipe.Config(tasks=[recipe.Task("tones", folder=folder, folds=["0", "7"])]))
+
+
 def test_packaged_encoder_and_its_untrained_twin(recipe: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "tones").mkdir()
     task = recipe.Task("tones", folder=tone_folder(tmp_path / "tones"))
