@@ -128,6 +128,8 @@ def check(config: Config) -> None:
     for section, known in (("model", settings), ("features", make_extractor().to_dict())):
         if unknown := getattr(config, section).keys() - known:
             raise ConfigError(f"{section} has {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    if config.batch_size < 2:
+        raise ConfigError(f"batch_size is {config.batch_size}: batch norms need at least two items")
     if config.init_from is not None and config.features:
         raise ConfigError("init_from brings its feature extractor: leave features empty")
     if config.spatial_sound is None:

@@ -9,7 +9,7 @@ With the STFT L, R of the two ears, and magnitudes taken through mel filters:
 | `level_ratio` | 1 | exp(`log_mel` left) / (exp(`log_mel` right) + 1e-16), as published: the ratio of magnitudes to the power 4.34, with tails to 1e8 |
 | `level_difference_db` | 1 | the level of the left ear less that of the right one in decibels (20 log10 of magnitudes): ours, in place of `level_ratio` |
 | `gcc_phat` | 1 | cross-correlation of L and R with every bin at weight 1, for as many lags as there are mel bands, lag 0 in the middle column. A sound that reaches the right ear d samples later peaks d columns before the middle |
-| `coherence` | 2 | real and imaginary part of the complex interaural coherence of each mel band: the power of R conj(L) through the filters, over the geometric mean of both ears' powers. Its length is 1 where the band hears one direction alone, its phase weighs bins by their power: ours, beside or in place of `phase_difference` |
+| `coherence` | 2 | real and imaginary part of the complex interaural coherence of each mel band: the power of R conj(L) through the filters, over the geometric mean of both ears' powers. Its length is 1 where the band hears one direction alone (stretched in time, a little more in places), its phase weighs bins by their power: ours, beside or in place of `phase_difference` |
 
 Everything is float32, also under autocast: the ratio overflows half precision, and phases lose their meaning in it.
 A bin that is exactly zero (or below 1e-22) has phase 0. In silence that is only nearly zero, phases are those of

@@ -143,13 +143,17 @@ class EventLocalizationConfig(ModelConfig):
                 f", mask_mels {mask_mels}: shares are in [0, 1), spans 0 or more"
             )
         count_interaural_maps(self.features)
+        if not isinstance(clip_statistics, bool):
+            raise ConfigError(f"clip_statistics is {clip_statistics!r}; expected true or false")
         if clip_statistics and (readout != "pooled" or "coherence" not in self.features):
             raise ConfigError(
                 f"clip_statistics with readout {readout!r} and features {self.features}: the 'pooled' readout takes "
                 "them, and they are made of 'coherence'"
             )
-        if not 0 <= readout_dropout < 1:
-            raise ConfigError(f"readout_dropout is {readout_dropout}; expected a share in [0, 1)")
+        if not isinstance(readout_dropout, int | float) or not 0 <= readout_dropout < 1:
+            raise ConfigError(f"readout_dropout is {readout_dropout!r}; expected a share in [0, 1)")
+        if readout_dropout and readout != "pooled":
+            raise ConfigError(f"readout_dropout is {readout_dropout}; readout {readout!r} has no layers for it: 0")
         if self.features[0] != "log_mel":
             raise ConfigError(f"features is {self.features}; 'log_mel' comes first: its maps have a norm of their own")
         if num_frames % patch_size or num_mel_bins % patch_size:

@@ -46,6 +46,8 @@ class Location:
         distance_m: Metres to the source.
         confidence: Probability that the true direction is within 20 degrees of this one.
         spread_deg: Half opening of the cone that holds the true direction with a probability of 0.8.
+        sector_deg: Half-width of the sector, seen from above, that holds the true azimuth with a probability of 0.8;
+            None where the model speaks of the cone alone.
         reason: Why there is no direction ("mono", "identical channels", "silence", ...).
     """
 
@@ -54,6 +56,7 @@ class Location:
     distance_m: float | None = None
     confidence: float | None = None
     spread_deg: float | None = None
+    sector_deg: float | None = None
     reason: str | None = None
 
     def location_dict(self) -> dict[str, Any]:

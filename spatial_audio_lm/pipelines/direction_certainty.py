@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from spatial_audio_lm.layers.localization_bins import LocalizationBins
-from spatial_audio_lm.signal.conventions import great_circle_deg, unit_vector
+from spatial_audio_lm.signal.conventions import great_circle_deg, unit_vector, wrap_azimuth_deg
 
 
 def direction_certainty(
@@ -43,3 +43,20 @@ def direction_certainty(
     spread_deg = int((of_degree.cumsum(0) < probability * of_degree.sum()).sum()) + 1
     half_bin_deg = 180.0 / len(azimuths)  # nobody knows where in a bin it is
     return inside, float(min(max(spread_deg, half_bin_deg), 180.0))
+
+
+def azimuth_sector_deg(azimuths: Tensor, azimuth_deg: float, bins: LocalizationBins, probability: float) -> float:
+    """Half-width in degrees of the sector around an azimuth that holds a probability; half a bin at least.
+
+    Args:
+        azimuths: Probabilities of the azimuth bins, `(azimuth bins,)`.
+        azimuth_deg: The answer, the middle of the sector.
+        bins: Where the bins are.
+        probability: Of the sector.
+    """
+    probabilities = azimuths.cpu().double()
+    centres = bins.azimuth_deg(torch.arange(len(probabilities))).double()
+    away_deg, order = wrap_azimuth_deg(centres - azimuth_deg).abs().sort()
+    held = probabilities[order].cumsum(0)
+    last = int((held < probability * held[-1]).sum())
+    return float((away_deg[last] + 180.0 / len(probabilities)).clamp(max=180.0))

@@ -35,7 +35,7 @@ from spatial_audio_lm.pipelines.answers import (
     HeardEvent,
     Location,
 )
-from spatial_audio_lm.pipelines.direction_certainty import direction_certainty
+from spatial_audio_lm.pipelines.direction_certainty import azimuth_sector_deg, direction_certainty
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of
 from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording, Stretch
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
@@ -95,6 +95,7 @@ class SoundEventLocator:
                 f"{folder} holds Audio-MAE's blocks and new, random layers: train it first (recipes/dspast_train.py)"
             )
         model, extractor = load_whole(folder, *_CLASSES[kind])
+        _require_same_features(folder, model, extractor)
         return cls(model.to(device) if device is not None else model, extractor)
 
     @property
@@ -171,6 +172,7 @@ class SoundEventLocator:
             **_place(chosen),
             confidence=chosen.confidence,
             spread_deg=chosen.spread_deg,
+            sector_deg=chosen.sector_deg,
             reason=chosen.reason,
         )
 
@@ -197,6 +199,7 @@ class SoundEventLocator:
                 **_place(place),
                 confidence=place.confidence,
                 spread_deg=place.spread_deg,
+                sector_deg=place.sector_deg,
             )
 
     @torch.inference_mode()
@@ -248,6 +251,18 @@ class SoundEventLocator:
             distance_m=sound.distance_m,
             confidence=confidence,
             spread_deg=spread_deg,
+            sector_deg=azimuth_sector_deg(azimuths, sound.azimuth_deg, self.model.config.bins, SPREAD_PROBABILITY),
+        )
+
+
+def _require_same_features(folder: Path, model: Any, extractor: BinauralFeatureExtractor) -> None:
+    config = model.config
+    wanted = (list(config.features), config.num_mel_bins, config.num_frames)
+    made = (list(extractor.features), extractor.feature_size, extractor.num_frames)
+    if made != wanted:
+        raise CheckpointError(
+            f"{folder}: preprocessor_config.json makes features, mel bands and frames {made}, config.json wants "
+            f"{wanted}: save the feature extractor that the model was trained with"
         )
 
 

@@ -51,7 +51,7 @@ def draw_plan(axes: Axes, place: Location, names: list[str]) -> None:
             )
         return
     if place.elevation_deg is not None and place.spread_deg is not None:
-        width_deg = plan_half_width_deg(place.elevation_deg, place.spread_deg)
+        width_deg = place.sector_deg or plan_half_width_deg(place.elevation_deg, place.spread_deg)
         draw_wedge(axes, 0, 0, place.azimuth_deg, width_deg, 1.0, ORANGE)
         for edge_deg in (place.azimuth_deg - width_deg, place.azimuth_deg + width_deg):
             taken += along(np.zeros(2), np.array(on_plan(edge_deg), dtype=float) * _INCHES, 0.4)

@@ -104,7 +104,7 @@ def _draw_plan(axes: Axes, record: SceneRecord, estimate: Location | None) -> No
         distance = estimate.distance_m if estimate.distance_m is not None else half
         level = float(unit_vector(0.0, estimate.elevation_deg or 0.0)[0])  # a plan shortens what is above or below
         if estimate.spread_deg is not None and estimate.elevation_deg is not None:
-            width_deg = plan_half_width_deg(estimate.elevation_deg, estimate.spread_deg)
+            width_deg = estimate.sector_deg or plan_half_width_deg(estimate.elevation_deg, estimate.spread_deg)
             draw_wedge(axes, 0, 0, estimate.azimuth_deg, width_deg, 3 * half, ORANGE, 0.2)
             axes.patches[-1].set_clip_path(room)
         point = np.array([float(part) for part in on_plan(estimate.azimuth_deg, distance * level)])

@@ -21,7 +21,7 @@ from spatial_audio_lm.errors import (
 from spatial_audio_lm.files import read_json, write_json
 from spatial_audio_lm.layers.localization_bins import LocalizationBins
 from spatial_audio_lm.pipelines.answers import EventsWindow, HeardEvent
-from spatial_audio_lm.pipelines.direction_certainty import direction_certainty
+from spatial_audio_lm.pipelines.direction_certainty import azimuth_sector_deg, direction_certainty
 from spatial_audio_lm.pipelines.locating import SoundEventLocator, _telling_window
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
@@ -259,6 +259,16 @@ def test_recordings_of_a_few_samples(locator, tiny_spatial_ast, make_ears):
         SoundEventLocator.from_pretrained(tiny_spatial_ast).locate(few)
 
 
+def test_a_front_end_of_another_model_is_refused(tiny_dspast, tmp_path):
+    shutil.copytree(tiny_dspast, tmp_path / "swapped")
+    settings = tmp_path / "swapped" / "preprocessor_config.json"
+    settings.write_text(
+        settings.read_text(encoding="utf-8").replace('"phase_difference"', '"coherence"'), encoding="utf-8"
+    )
+    with pytest.raises(CheckpointError, match=r"preprocessor_config\.json makes .*coherence.* config\.json wants"):
+        SoundEventLocator.from_pretrained(tmp_path / "swapped")
+
+
 def test_certainty_of_a_direction():
     bins = LocalizationBins()
     azimuths, elevations = torch.zeros(360), torch.zeros(180)
@@ -269,6 +279,8 @@ def test_certainty_of_a_direction():
     assert confidence == pytest.approx(0.7) and spread_deg == pytest.approx(30.5, abs=0.6)
     confidence, spread_deg = direction_certainty(azimuths, elevations, 90.0, 0.0, bins, 35.0, 0.6)
     assert confidence == pytest.approx(1.0) and spread_deg == 1.0
+    assert azimuth_sector_deg(azimuths, 90.0, bins, 0.6) == pytest.approx(0.5, abs=0.6)
+    assert azimuth_sector_deg(azimuths, 90.0, bins, 0.8) == pytest.approx(30.5, abs=0.6)
     # High up, azimuths are near each other: the same heads are surer of a direction there.
     elevations = elevations.roll(80)
     assert direction_certainty(azimuths, elevations, 90.0, 80.0, bins, 20.0, 0.8)[0] == pytest.approx(1.0)

@@ -124,6 +124,8 @@ def test_a_stage_that_does_not_fit_is_refused(
     begun += ("--features", "{}")
     with pytest.raises(CheckpointError, match="a checkpoint of dspast; expected one of spatial_ast"):
         run(*begun, "--model", "{}", "--architecture", "spatial_ast")
+    with pytest.raises(ConfigError, match="batch_size is 1: batch norms"):
+        run(*begun, "--model", "{}", "--batch_size", "1")
     with pytest.raises(ConfigError, match="mask_frames -1"):
         run(*begun, "--model", "{mask_frames: -1}")
     with pytest.raises(ConfigError, match="SpatialSound has 32000 Hz, the model hears 16000"):
