@@ -241,6 +241,9 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
             for task in config.tasks
         ],
         "probe": asdict(config.probe),
+        "synthesised": asdict(config.synthesised),
+        "new_gram": config.new_gram,
+        "mono": config.mono,
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in ("numpy", "torch", "transformers")},
     }

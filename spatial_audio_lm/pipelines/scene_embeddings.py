@@ -68,7 +68,8 @@ class SceneEncoder:
     Poolings: GRAM's "raw", "mean" and "cls" are those of `GramOutput` (the paper's appendix D: "raw" for what sounds,
     "cls" for where). Audio-MAE: "mean" is its `pooler_output`, "cls" the class token. SpatialAST and DSpAST: "cls" are
     all class tokens side by side, "mean" is that of the patches. ELSA's "joint" is the vector it compares with texts.
-    Recordings longer than Audio-MAE, SpatialAST or DSpAST hear at once are heard in chunks, whose vectors are averaged.
+    Recordings longer than Audio-MAE, SpatialAST or DSpAST hear at once are heard in chunks, whose vectors are averaged;
+    ELSA hears of a longer one the part that its extractor crops (`max_length_s`, ten seconds at full size).
 
     Args:
         model: of `ENCODERS`.

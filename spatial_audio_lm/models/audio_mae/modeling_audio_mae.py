@@ -104,6 +104,8 @@ class AudioMAEPreTrainedModel(PreTrainedModel):
 class AudioMAEModel(AudioMAEPreTrainedModel):
     """The encoder: spectrograms to tokens, and to one vector for a clip."""
 
+    _keys_to_ignore_on_load_unexpected = [r"^decoder\."]  # noqa: RUF012  (of a pre-trained model, and not needed)
+
     def __init__(self, config: AudioMAEConfig):
         super().__init__(config)
         self.cls_token = nn.Parameter(torch.empty(1, 1, config.hidden_size).normal_(std=0.02))

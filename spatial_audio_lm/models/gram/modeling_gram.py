@@ -77,6 +77,8 @@ class GramPreTrainedModel(PreTrainedModel):
 class GramModel(GramPreTrainedModel):
     """The encoder: feature maps of any length to embeddings of moments and of the whole clip."""
 
+    _keys_to_ignore_on_load_unexpected = [r"^decoder\."]  # noqa: RUF012  (of a pre-trained model, and not needed)
+
     def __init__(self, config: GramConfig):
         super().__init__(config)
         self.patch_embedding = nn.Linear(config.patch_values, config.hidden_size)
