@@ -42,7 +42,7 @@ from spatial_audio_lm.objectives.masked_reconstruction import normalized_patches
 from spatial_audio_lm.simulation.clips import ClipStore
 from spatial_audio_lm.simulation.naturalistic_sources import ClipSource, ListedClips
 from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
-from spatial_audio_lm.training.config import load_config
+from spatial_audio_lm.training.config import load_config, require_known
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
 from spatial_audio_lm.training.loop import train
 from spatial_audio_lm.training.loop_config import LoopConfig
@@ -96,8 +96,7 @@ def check(config: Config) -> None:
             raise ConfigError(f"model has {name}: the front end decides it, so set {of_features} in features")
         del settings[name]
     for section, known in (("model", settings), ("features", AudioMAEFeatureExtractor().to_dict())):
-        if unknown := getattr(config, section).keys() - known:
-            raise ConfigError(f"{section} has {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+        require_known(section, getattr(config, section), known)
     data = config.data
     if data.folds is not None and data.clip_folder is None:
         raise ConfigError("folds are of a clip_folder with metadata.csv: give clip_folder, or leave folds null")

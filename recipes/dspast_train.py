@@ -46,12 +46,13 @@ from spatial_audio_lm.simulation.head_files import SPHERE, HeadStore
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings
 from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
-from spatial_audio_lm.training.config import load_config
+from spatial_audio_lm.training.config import load_config, require_known
 from spatial_audio_lm.training.data_order import (
     Augmented,
     EpochSampler,
     ItemKey,
     WeightedEpochSampler,
+    as_it_is,
     epoch_loader,
     item_generator,
 )
@@ -126,8 +127,7 @@ def check(config: Config) -> None:
     make_config, _, make_extractor = ARCHITECTURES[config.architecture]
     settings = make_config().to_dict() | {"attn_implementation": None}
     for section, known in (("model", settings), ("features", make_extractor().to_dict())):
-        if unknown := getattr(config, section).keys() - known:
-            raise ConfigError(f"{section} has {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+        require_known(section, getattr(config, section), known)
     if config.batch_size < 2:
         raise ConfigError(f"batch_size is {config.batch_size}: batch norms need at least two items")
     if config.init_from is not None and config.features:
@@ -230,11 +230,6 @@ class SceneBatches:
 
     def __getitems__(self, keys: list[ItemKey]) -> dict[str, Tensor]:
         return self.scenes.examples([key.item for key in keys], [item_generator(self.seed, key) for key in keys])
-
-
-def as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What `SceneBatches` gives is a batch already."""
-    return batch
 
 
 def simulated(config: Config, sample_rate: int) -> tuple[list[str], Callable[..., DataLoader]]:

@@ -48,7 +48,7 @@ from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_ban
 from spatial_audio_lm.simulation.scene_sampling import SceneSettings
 from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
 from spatial_audio_lm.training.config import load_config
-from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
+from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, as_it_is, epoch_loader, item_generator
 from spatial_audio_lm.training.ema import ExponentialMovingAverage
 from spatial_audio_lm.training.loop import train
 from spatial_audio_lm.training.loop_config import LoopConfig
@@ -228,11 +228,6 @@ class CaptionedScenes:
         batch["caption"] = torch.from_numpy(self.pool.numbers(stated, wordings))
         batch["codes"], batch["stated"] = torch.from_numpy(codes), torch.from_numpy(stated)
         return batch
-
-
-def as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What `CaptionedScenes` gives is a batch already."""
-    return batch
 
 
 GROUP = 96  # captions that a frozen tower reads at once

@@ -41,8 +41,8 @@ from spatial_audio_lm.simulation.naturalistic_records import NaturalisticSetting
 from spatial_audio_lm.simulation.naturalistic_sources import BankRirs, ClipSource, ListedClips, RirSource
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
 from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
-from spatial_audio_lm.training.config import load_config
-from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
+from spatial_audio_lm.training.config import load_config, require_known
+from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, as_it_is, epoch_loader, item_generator
 from spatial_audio_lm.training.loop import train
 from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.random_state import seed_everything
@@ -100,8 +100,7 @@ def model_config(config: Config) -> GramConfig:
     """
     known = GramConfig().to_dict() | {"attn_implementation": None}
     del known["audio_format"]
-    if unknown := config.model.keys() - known:
-        raise ConfigError(f"model has {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    require_known("model", config.model, known)
     return (GramConfig.time if config.patches == "time" else GramConfig)(
         audio_format=config.audio_format, **config.model
     )
@@ -215,11 +214,6 @@ class SceneBatches:
     def __getitems__(self, keys: list[ItemKey]) -> dict[str, Tensor]:
         seeds = [int(item_generator(self.seed, key).integers(2**62)) for key in keys]
         return {"waveform": self.scenes.batch(keys)["waveform"], "seed": torch.tensor(seeds)}
-
-
-def as_it_is(batch: Any) -> Any:
-    """What `SceneBatches` gives is a batch already."""
-    return batch
 
 
 def crops_and_masks(features: Tensor, seeds: Tensor, config: Config, model: GramConfig) -> tuple[Tensor, Tensor]:

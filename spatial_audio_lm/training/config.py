@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,6 +51,16 @@ def load_config(cls: type[Config], argv: Sequence[str] | None = None) -> Config:
     content = read_yaml(found.config) if found.config else {}
     _check_section(cls, content, "")
     return _build(cls, content, rest)
+
+
+def require_known(section: str, given: Collection[str], known: Collection[str]) -> None:
+    """Of a section that is free in the dataclass, because a model's own settings go there: refuse what it has not.
+
+    Raises:
+        ConfigError: which keys, and what there is.
+    """
+    if unknown := set(given) - set(known):
+        raise ConfigError(f"{section} has {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
 
 
 def as_dict(config: Any) -> dict[str, Any]:

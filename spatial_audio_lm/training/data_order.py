@@ -181,7 +181,7 @@ def epoch_loader(
         dataset: indexed by `ItemKey` (or by a list of them, through `__getitems__`).
         sampler: the order.
         num_workers: 0 loads in this process.
-        collate_fn: items to a batch; None stacks them.
+        collate_fn: items to a batch; None stacks them, `as_it_is` is for `__getitems__` that give a batch.
         timeout_s: longest wait for a batch of a worker.
     """
     return DataLoader(
@@ -195,6 +195,11 @@ def epoch_loader(
         persistent_workers=num_workers > 0,
         worker_init_fn=_start_worker,
     )
+
+
+def as_it_is(batch: Any) -> Any:
+    """A batch that a data set's `__getitems__` has made already."""
+    return batch
 
 
 def _start_worker(_index: int) -> None:
