@@ -37,13 +37,14 @@ def finish(target: Callable, *arguments: Any, limit_s: float = 120.0) -> int:
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of every file now in a folder; files may vanish while one looks."""
+    """Size and time of everything now in a folder; files and folders may vanish while one looks."""
     found = {}
-    for path in folder.rglob("*"):
-        try:
-            found[str(path)] = (path.stat().st_size, path.stat().st_mtime_ns)
-        except OSError:
-            continue
+    for parent, folders, files in os.walk(folder):  # unlike rglob, it passes over a folder that has just gone
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            try:
+                found[str(path)] = (path.stat().st_size, path.stat().st_mtime_ns)
+            except OSError:
+                continue
     return found
 
 
