@@ -1,8 +1,8 @@
-"""Many short crops of a long clip's features: GRAM's in-batch sampling.
+"""Many short crops of a long clip, of its features or of its waveform: in-batch sampling of GRAM and WavJEPA.
 
 A rendered scene of ten seconds is expensive, and a crop of two seconds is what the encoder sees: several crops of each
-scene make a batch several times as large for little (GRAM, paper section 3: 16 crops a scene; its appendix tries 4, 8
-and 16).
+scene make a batch several times as large for little (GRAM, paper section 3: 16 crops a scene, its appendix tries 4, 8
+and 16; WavJEPA, paper section 3.2: 8 windows a clip).
 """
 
 import torch
@@ -44,8 +44,6 @@ def random_crops(
         AudioValueError: a clip shorter than a crop, or longer than it is to be padded to.
         ConfigError: a number below 1.
     """
-    if min(crops_per_clip, crop_frames) < 1:
-        raise ConfigError(f"crops_per_clip {crops_per_clip} and crop_frames {crop_frames} must be at least 1")
     if features.ndim != 4:
         raise AudioValueError(f"features {tuple(features.shape)}; expected (batch, channels, frames, mels)")
     frames = features.shape[2]
@@ -53,15 +51,58 @@ def random_crops(
         if frames > pad_to_frames:
             raise AudioValueError(f"features have {frames} frames; padded to {pad_to_frames} they would lose some")
         features = pad(features, (0, 0, 0, pad_to_frames - frames))
-        frames = pad_to_frames
-    if frames < crop_frames:
+    if features.shape[2] < crop_frames:
         raise AudioValueError(
-            f"features have {frames} frames; a crop has {crop_frames}: give longer clips, or a smaller crop_frames"
+            f"features have {features.shape[2]} frames; a crop has {crop_frames}: give longer clips, or a smaller "
+            "crop_frames"
         )
-    number = len(features) * crops_per_clip
-    start = torch.randint(frames - crop_frames + 1, (number,), generator=generator)
-    clip = torch.arange(len(features)).repeat_interleave(crops_per_clip)
+    return _crops(features, crops_per_clip, crop_frames, generator, shuffle)
+
+
+def random_windows(
+    waveform: Tensor,
+    windows_per_clip: int,
+    window_samples: int,
+    generator: torch.Generator | None = None,
+    shuffle: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Windows at starts drawn uniformly, with replacement, from all clips of a batch.
+
+    Args:
+        waveform: `(batch, channels, time)`; all channels are cut at the same samples.
+        windows_per_clip: of every clip.
+        window_samples: of a window.
+        generator: of the starts and the order, on the CPU, so that they are the same on every device; None is torch's.
+        shuffle: mix the windows of all clips, as published; False keeps those of a clip together.
+
+    Returns:
+        `(batch * windows_per_clip, channels, window_samples)`, and which clip each is of,
+        `(batch * windows_per_clip,)`, for labels.
+
+    Raises:
+        AudioValueError: a clip shorter than a window.
+        ConfigError: a number below 1.
+    """
+    if waveform.ndim != 3:
+        raise AudioValueError(f"waveform {tuple(waveform.shape)}; expected (batch, channels, time)")
+    if waveform.shape[2] < window_samples:
+        raise AudioValueError(
+            f"waveform has {waveform.shape[2]} samples; a window has {window_samples}: give longer clips, or smaller "
+            "windows"
+        )
+    return _crops(waveform, windows_per_clip, window_samples, generator, shuffle)
+
+
+def _crops(
+    clips: Tensor, per_clip: int, length: int, generator: torch.Generator | None, shuffle: bool
+) -> tuple[Tensor, Tensor]:
+    """Of `(batch, channels, time, ...)`, which is long enough."""
+    if min(per_clip, length) < 1:
+        raise ConfigError(f"{per_clip} crops of a clip, {length} long: both must be at least 1")
+    number = len(clips) * per_clip
+    start = torch.randint(clips.shape[2] - length + 1, (number,), generator=generator)
+    clip = torch.arange(len(clips)).repeat_interleave(per_clip)
     if shuffle:
         clip = clip[torch.randperm(number, generator=generator)]
-    crops = [features[row, :, first : first + crop_frames] for row, first in zip(clip, start.tolist(), strict=True)]
-    return torch.stack(crops), clip.to(features.device)
+    crops = [clips[row, :, first : first + length] for row, first in zip(clip, start.tolist(), strict=True)]
+    return torch.stack(crops), clip.to(clips.device)

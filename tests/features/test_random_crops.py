@@ -1,10 +1,10 @@
-"""Crops of features: where they lie, what they hold, and which clip they are of."""
+"""Crops of features, and windows of waveforms: where they lie, what they hold, and which clip they are of."""
 
 import pytest
 import torch
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError
-from spatial_audio_lm.features.random_crops import PUBLISHED_FRAMES, random_crops
+from spatial_audio_lm.features.random_crops import PUBLISHED_FRAMES, random_crops, random_windows
 
 
 def numbered(batch: int = 2, frames: int = 1001) -> torch.Tensor:
@@ -58,7 +58,32 @@ def test_a_clip_of_one_crop_has_one_place() -> None:
     assert torch.equal(crops, numbered(1, 200).expand(3, -1, -1, -1))
 
 
+def test_windows_are_pieces_of_their_waveforms_at_one_place_in_all_channels() -> None:
+    waveform = torch.arange(1.0, 3 * 500 + 1).view(3, 1, 500).repeat(1, 2, 1)
+    waveform[:, 1] *= -1
+    windows, clip = random_windows(waveform, 400, 100, seeded())
+    assert windows.shape == (1200, 2, 100) and clip.bincount().tolist() == [400, 400, 400]
+    start = windows[:, 0, 0].long() - 1 - 500 * clip
+    assert start.min() == 0 and start.max() == 400 and len(start.unique()) > 350
+    place = torch.arange(100) + start[:, None]
+    assert torch.equal(windows, waveform[clip[:, None], :, place].transpose(1, 2))
+    assert clip.tolist() != sorted(clip.tolist())
+
+
+def test_windows_are_a_function_of_the_generator() -> None:
+    waveform = torch.randn(1, 1, 1000, generator=seeded(3))
+    first, second, other = (random_windows(waveform, 4, 90, seeded(s), shuffle=False)[0] for s in (1, 1, 2))
+    assert torch.equal(first, second) and not torch.equal(first, other)
+    assert torch.equal(random_windows(waveform, 2, 1000)[0], waveform.expand(2, -1, -1))
+
+
 def test_bad_input_is_named() -> None:
+    with pytest.raises(AudioValueError, match="waveform has 99 samples; a window has 100"):
+        random_windows(torch.zeros(1, 1, 99), 1, 100)
+    with pytest.raises(AudioValueError, match="expected \\(batch, channels, time\\)"):
+        random_windows(torch.zeros(1, 99), 1, 9)
+    with pytest.raises(ConfigError, match="at least 1"):
+        random_windows(torch.zeros(1, 1, 99), 1, 0)
     with pytest.raises(AudioValueError, match="have 199 frames; a crop has 200"):
         random_crops(numbered(1, 199), 1)
     with pytest.raises(AudioValueError, match="1100 frames; padded to 1024"):
