@@ -11,8 +11,9 @@ it on the model's device; of each scene several crops of two seconds are taken, 
 masks are drawn by the item's own generator, so that a training that was stopped ends with the same bits.
 
 Beside the masked error stands that of the mean spectrum, which predicts in each band the mean of all targets so far
-(`mean_spectrum_error`); `ratio` is the one by the other, and is printed at the end. The output folder's `final` loads
-with `GramModel.from_pretrained` (the encoder) and `GramForPreTraining.from_pretrained` (with the decoder).
+(`mean_spectrum_error`); `ratio` is the one by the other, and is printed at the end, with `data.held_out` also of clips
+and rooms that are not trained on. The output folder's `final` loads with `GramModel.from_pretrained` (the encoder) and
+`GramForPreTraining.from_pretrained` (with the decoder).
 """
 
 import json
@@ -22,12 +23,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
-from spatial_audio_lm.data.clip_folders import LabelledClip, folder_clips, procedural_clips
 from spatial_audio_lm.data.naturalistic_clips import NaturalisticClips
-from spatial_audio_lm.data.rir_sets import RirSetFolder, RirSetShards
-from spatial_audio_lm.data.unlabelled_clips import AudioFolder, NpyShardClips
+from spatial_audio_lm.data.scene_sources import SceneSources, clip_sources, rir_source
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.random_crops import random_crops
 from spatial_audio_lm.layers.masking import random_mask
@@ -35,12 +35,7 @@ from spatial_audio_lm.metrics.mean_spectrum import MeanSpectrum
 from spatial_audio_lm.models.gram.configuration_gram import GramConfig
 from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
 from spatial_audio_lm.models.gram.modeling_gram_pretraining import GramForPreTraining
-from spatial_audio_lm.simulation.clips import ClipStore
-from spatial_audio_lm.simulation.head_files import SPHERE, HeadStore
 from spatial_audio_lm.simulation.naturalistic_records import NaturalisticSettings
-from spatial_audio_lm.simulation.naturalistic_sources import BankRirs, ClipSource, ListedClips, RirSource
-from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
-from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
 from spatial_audio_lm.training.config import load_config, require_known
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, as_it_is, epoch_loader, item_generator
 from spatial_audio_lm.training.loop import train
@@ -50,25 +45,16 @@ from spatial_audio_lm.training.schedules import warmup_cosine
 from spatial_audio_lm.training.tracking import build_accelerator
 from spatial_audio_lm.training.training_state import Progress
 
-NOISE_KINDS = ("wind", "engine", "buzz")  # synthesised sounds that go on; the other kinds are targets
 CHANNELS = {"binaural": 2, "foa": 4, "mono": 4}  # of the responses; a mono model hears W, the omnidirectional one
 
 
 @dataclass
-class Data:
-    clip_folder: str | None = None  # any folder of sound files; null: synthesised sounds
-    folds: list[str] | None = None  # of a clip folder with metadata.csv, by its column "fold"; null: all files
-    procedural_seeds: int = 100  # synthesised clips a kind: seeds 0 to n - 1
-    noise_folder: str | None = None  # any folder of sound files; null with noise_shards null: synthesised noises
-    noise_shards: str | None = None  # folder of WebDataset shards of arrays, as GRAM packs WHAM!
-    noise_shards_rate: int = 32_000  # Hz of those arrays, which do not say it
-    rirs: str | None = None  # folder of impulse responses; null: a small bank is made in output_dir
-    rir_layout: Literal["bank", "npy", "shards"] = "bank"  # of that folder: see docs/how-to/naturalistic_scenes.md
-    rir_rate: int = 32_000  # Hz of the responses of npy and shards, which do not say it
-    rir_convention: str | None = None  # of four channels of npy and shards: ambix, gram, ...
+class Data(SceneSources):
     scenes: NaturalisticSettings = field(default_factory=NaturalisticSettings)  # among them clean_ratio
     seed: int = 0  # of the scenes; loop.seed is that of the model, the order, the crops and the masks
     num_workers: int = 0  # that render scenes beside the training
+    held_out: SceneSources | None = None  # clips and rooms that are only measured, each loop.evaluate_every_steps
+    held_out_scenes: int = 64  # of them, always the same
 
 
 @dataclass
@@ -115,20 +101,8 @@ def check(config: Config, model: GramConfig) -> None:
     data = config.data
     if config.crops_per_scene < 1:
         raise ConfigError(f"crops_per_scene is {config.crops_per_scene}; expected 1 or more")
-    if data.folds is not None and data.clip_folder is None:
-        raise ConfigError("folds are of a clip_folder with metadata.csv: give clip_folder, or leave folds null")
-    if data.noise_folder is not None and data.noise_shards is not None:
-        raise ConfigError("noise_folder and noise_shards are both given: noises come from one of them")
-    if not 1 <= data.procedural_seeds <= FIRST_UNSEEN_SEED:
-        raise ConfigError(
-            f"procedural_seeds is {data.procedural_seeds}; expected 1 or more, and seeds from {FIRST_UNSEEN_SEED} on "
-            "are tests'"
-        )
-    if data.rir_convention is not None and (data.rirs is None or data.rir_layout == "bank"):
-        raise ConfigError(
-            f"rir_convention is {data.rir_convention!r}, but a bank says its own: leave it null, or give rirs and "
-            "rir_layout npy or shards"
-        )
+    if data.held_out_scenes < 1:
+        raise ConfigError(f"held_out_scenes is {data.held_out_scenes}; expected 1 or more, or held_out null")
     frames = 1 + round(data.scenes.duration_s * model.sampling_rate) // model.hop_length
     if config.pad_to_frames is not None and config.pad_to_frames < max(frames, model.num_frames):
         raise ConfigError(
@@ -142,64 +116,16 @@ def check(config: Config, model: GramConfig) -> None:
         )
 
 
-def listed(clips: list[LabelledClip], store: ClipStore) -> ListedClips:
-    """Labelled clips as a source of scenes."""
-    return ListedClips([item.clip for item in clips], [item.sound_class for item in clips], store)
-
-
-def clip_sources(data: Data, rate: int) -> tuple[ClipSource, ClipSource]:
-    """Targets and noises at a rate in Hz."""
-    seeds, synthesised = range(data.procedural_seeds), ClipStore(None, rate)
-    clips: ClipSource
-    noises: ClipSource
-    if data.clip_folder is None:
-        kinds = [kind for kind in SOUND_KINDS if kind not in NOISE_KINDS]
-        clips = listed(procedural_clips(kinds, seeds, rate), synthesised)
-    elif data.folds is not None:
-        clips = listed(folder_clips(data.clip_folder, data.folds), ClipStore(data.clip_folder, rate))
-    else:
-        clips = AudioFolder(data.clip_folder, rate)
-    if data.noise_folder is not None:
-        noises = AudioFolder(data.noise_folder, rate)
-    elif data.noise_shards is not None:
-        noises = NpyShardClips(data.noise_shards, rate, data.noise_shards_rate)
-    else:
-        noises = listed(procedural_clips(NOISE_KINDS, seeds, rate), synthesised)
-    return clips, noises
-
-
-def rir_source(config: Config, model: GramConfig) -> RirSource:
-    """The responses that the scenes are rendered with.
+def naturalistic(sources: SceneSources, config: Config, model: GramConfig, new_bank: str) -> NaturalisticClips:
+    """Scenes of a section's sources.
 
     Raises:
         ConfigError: responses of another rate than the model's.
         ChannelError: of another number of channels.
     """
-    data, rate = config.data, model.sampling_rate
-    channels = CHANNELS[model.audio_format]
-    rirs: RirSource
-    if data.rirs is None:
-        two_ears: dict[str, Any] = {"receiver_format": "binaural", "heads": (HeadStore().record(SPHERE),)}
-        settings = BankSettings(
-            num_rooms=8,
-            sources_per_room=6,
-            sample_rate=rate,
-            rooms_per_shard=4,
-            elevations="isotropic",
-            **(two_ears if channels == 2 else {}),
-        )
-        rirs = BankRirs(make_bank(Path(config.loop.output_dir) / "bank", settings))
-    elif data.rir_layout == "bank":
-        rirs = BankRirs(RirBank(data.rirs))
-    else:
-        layout = RirSetFolder if data.rir_layout == "npy" else RirSetShards
-        rirs = layout(data.rirs, data.rir_rate, channels, data.rir_convention)
-    if rirs.sample_rate != rate:
-        raise ConfigError(
-            f"the responses have {rirs.sample_rate} Hz, the model hears {rate} Hz: give responses of that rate, or "
-            "set sampling_rate in model"
-        )
-    return rirs
+    rate, channels = model.sampling_rate, CHANNELS[model.audio_format]
+    rirs = rir_source(sources, rate, channels, Path(config.loop.output_dir) / new_bank)
+    return NaturalisticClips(*clip_sources(sources, rate), rirs, config.data.scenes, config.data.seed, channels)
 
 
 class SceneBatches:
@@ -261,12 +187,10 @@ def main(config: Config) -> Path:
 
     # data
     with accelerator.main_process_first():
-        rirs = rir_source(config, gram_config)
-        clips, noises = clip_sources(config.data, gram_config.sampling_rate)
-    scenes = NaturalisticClips(
-        clips, noises, rirs, config.data.scenes, config.data.seed, CHANNELS[gram_config.audio_format]
-    )
+        scenes = naturalistic(config.data, config, gram_config, "bank")
+        held_out = config.data.held_out and naturalistic(config.data.held_out, config, gram_config, "bank_held_out")
     dataset = SceneBatches(scenes, config.loop.seed)
+    measured = SceneBatches(held_out, config.loop.seed) if held_out is not None else dataset
     sampler = EpochSampler(
         len(dataset),
         config.batch_size,
@@ -283,28 +207,58 @@ def main(config: Config) -> Path:
     schedule = warmup_cosine(optimizer, optim.warmup_steps, config.loop.steps)
 
     # step
-    def step(wrapped: nn.Module, batch: dict[str, Tensor], progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+    def masked(wrapped: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.no_grad():
             waveform = batch["waveform"][:, :1] if gram_config.audio_format == "mono" else batch["waveform"]
             crops, mask = crops_and_masks(extractor.extract(waveform), batch["seed"], config, gram_config)
         output = wrapped(crops, mask=mask)
         error = output.loss.detach() / gram_config.num_feature_maps  # the loss is of all maps together
         baseline = mean_spectrum(output.target, output.mask)
-        return output.loss, {"masked_error": error, "mean_spectrum_error": baseline, "ratio": error / baseline}
+        return output.loss, {"masked_error": error, "mean_spectrum_error": baseline}
 
-    state = {"mean_spectrum": mean_spectrum}
-    train(model, optimizer, schedule, loader, step, config.loop, accelerator=accelerator, state=state, settings=config)
+    def step(wrapped: nn.Module, batch: dict[str, Tensor], progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
+        loss, found = masked(wrapped, batch)
+        return loss, found | {"ratio": found["masked_error"] / found["mean_spectrum_error"]}
+
+    # evaluation
+    def evaluate(wrapped: nn.Module, progress: Progress) -> dict[str, float]:
+        numbers = [divmod(number, len(measured)) for number in range(config.data.held_out_scenes)]
+        totals = {"masked_error": 0.0, "mean_spectrum_error": 0.0}
+        mean_spectrum.eval()
+        for first in range(0, len(numbers), config.batch_size):
+            keys = [ItemKey(*key) for key in numbers[first : first + config.batch_size]]
+            _, found = masked(wrapped, send_to_device(measured.__getitems__(keys), accelerator.device))
+            for name in totals:
+                totals[name] += float(found[name]) * len(keys) / len(numbers)
+        mean_spectrum.train()
+        return totals | {"ratio": totals["masked_error"] / totals["mean_spectrum_error"]}
+
+    train(
+        model,
+        optimizer,
+        schedule,
+        loader,
+        step,
+        config.loop,
+        accelerator=accelerator,
+        evaluate=None if held_out is None else evaluate,
+        state={"mean_spectrum": mean_spectrum},
+        settings=config,
+    )
 
     # save
     output = Path(config.loop.output_dir) / "final"
     if accelerator.is_main_process:
         model.save_pretrained(output)
         GramFeatureExtractor.for_model(gram_config).save_pretrained(output)
-        last = json.loads((output.parent / "metrics.jsonl").read_text().splitlines()[-1])
-        print(
-            f"masked error {last['masked_error']:.4f}, of the mean spectrum {last['mean_spectrum_error']:.4f}: "
-            f"ratio {last['ratio']:.3f}"
-        )
+        lines = [json.loads(line) for line in (output.parent / "metrics.jsonl").read_text().splitlines()]
+        for name, found in (("training", lines), ("held out", [line.get("evaluation") for line in lines])):
+            last = [line for line in found if line is not None and "ratio" in line][-1:]
+            for line in last:
+                print(
+                    f"{name}: masked error {line['masked_error']:.4f}, of the mean spectrum "
+                    f"{line['mean_spectrum_error']:.4f}: ratio {line['ratio']:.3f}"
+                )
     accelerator.wait_for_everyone()
     return output
 

@@ -45,3 +45,12 @@ def test_other_shapes_are_refused() -> None:
         mean(targets()[:, :2], HIDDEN)
     with pytest.raises(DataError, match=r"mask \(2, 2\)"):
         mean(targets(), HIDDEN[:, :2])
+
+
+def test_what_is_only_measured_is_not_counted() -> None:
+    mean = MeanSpectrum(BANDS)
+    with pytest.raises(DataError, match="counted no target yet"):
+        mean.eval()(targets(), HIDDEN)
+    mean.train()(targets(), HIDDEN)
+    assert mean.eval()(targets(2.0), HIDDEN) == 4.0
+    assert mean(targets(), HIDDEN) == 0.0 and mean.count.tolist() == [4.0, 4.0, 2.0, 2.0]

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +102,19 @@ def test_folders_of_sounds_noises_and_responses(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "bank").exists() and weights(tmp_path / "out")
 
 
+def test_held_out_clips_and_rooms_are_only_measured(tmp_path: Path, bank: tuple[str, ...], capsys: Any) -> None:
+    options = (*SHORT, *bank, "--loop.log_every_steps", "1")
+    run(*options, "--loop.output_dir", str(tmp_path / "without"))
+    held_out = ("--data.held_out.unseen", "true", "--data.held_out_scenes", "5")
+    run(*options, *held_out, "--loop.output_dir", str(tmp_path / "with"), "--loop.evaluate_every_steps", "1")
+    assert weights(tmp_path / "without") == weights(tmp_path / "with")  # measuring changes nothing
+    lines = [json.loads(line) for line in (tmp_path / "with" / "metrics.jsonl").read_text().splitlines()]
+    measured = [line["evaluation"] for line in lines if "evaluation" in line]
+    assert len(measured) == 2 and measured[0]["masked_error"] > measured[1]["masked_error"] > 0
+    assert json.loads((tmp_path / "with" / "bank_held_out" / "bank.json").read_text())["settings"]["split"] == "test"
+    assert f"held out: masked error {measured[1]['masked_error']:.4f}" in capsys.readouterr().out
+
+
 def test_scenes_of_a_worker_are_those_of_this_process(
     tmp_path: Path, bank: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,12 +166,14 @@ def test_base_is_the_published_size() -> None:
         (("--crops_per_scene", "0"), "crops_per_scene is 0"),
         (("--data.folds", "[a]"), "give clip_folder"),
         (("--data.noise_folder", "a", "--data.noise_shards", "b"), "come from one of them"),
-        (("--data.procedural_seeds", "1000000001"), "are tests'"),
+        (("--data.procedural_seeds", "1000000001"), "those of unseen clips"),
         (("--data.rir_convention", "gram"), "a bank says its own"),
         (("--data.scenes.duration_s", "1.0"), "make scenes.duration_s longer"),
         (("--pad_to_frames", "400"), "a scene has 401 frames, a crop 200"),
         (("--data.scenes.clean_ratio", "2"), "clean_ratio"),
         (("--data.rir_layout", "zip"), "rir_layout"),
+        (("--data.rir_layout", "houses"), "goes with the layout houses"),
+        (("--data.held_out_scenes", "0"), "held_out_scenes is 0"),
         (("--batch_size", "1000"), "choose a smaller batch_size"),
     ],
 )
