@@ -5,13 +5,29 @@ of TensorFlow's ExponentialMovingAverage.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from spatial_audio_lm.errors import CheckpointError, ConfigError
+
+
+class WeightAverage(Protocol):
+    """An average as the training loop knows it: this module's, or that of a target encoder (`moving_target`)."""
+
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights after an optimizer step."""
+
+    def swapped_in(self, model: nn.Module) -> AbstractContextManager[None]:
+        """What is evaluated, inside the block."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
 
 
 class ExponentialMovingAverage:

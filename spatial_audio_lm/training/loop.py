@@ -25,7 +25,7 @@ from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.training.checkpointing import Checkpoints
 from spatial_audio_lm.training.config import save_config
 from spatial_audio_lm.training.data_order import EpochSampler
-from spatial_audio_lm.training.ema import ExponentialMovingAverage
+from spatial_audio_lm.training.ema import WeightAverage
 from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.random_state import random_state, seed_everything, set_random_state
 from spatial_audio_lm.training.stopping import StopRequest
@@ -54,7 +54,7 @@ def train(
     config: LoopConfig,
     *,
     accelerator: Accelerator | None = None,
-    ema: ExponentialMovingAverage | None = None,
+    ema: WeightAverage | None = None,
     evaluate: Callable[[nn.Module, Progress], Mapping[str, float]] | None = None,
     state: Mapping[str, Stateful] | None = None,
     settings: Any = None,
@@ -181,9 +181,7 @@ def _check_finite(name: str, value: float, progress: Progress, items: list[int],
 
 
 @torch.no_grad()
-def _evaluate(
-    model: nn.Module, ema: ExponentialMovingAverage | None, evaluate: Callable, progress: Progress
-) -> dict[str, float]:
+def _evaluate(model: nn.Module, ema: WeightAverage | None, evaluate: Callable, progress: Progress) -> dict[str, float]:
     before = random_state()
     model.eval()
     with ema.swapped_in(model) if ema is not None else contextlib.nullcontext():
