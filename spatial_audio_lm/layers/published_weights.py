@@ -5,7 +5,7 @@ tensors from a file (old checkpoints keep numpy numbers beside them) names what 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -78,6 +78,16 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path.name} is no whole safetensors file: {error}") from error
 
 
+def misfits(groups: Mapping[str, Iterable[str]]) -> str:
+    """What does not fit, for a message: of each kind the first few names; empty where everything does."""
+    named = {title: sorted(names) for title, names in groups.items()}
+    return "; ".join(
+        f"{title}: {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
+        for title, names in named.items()
+        if names
+    )
+
+
 def load_accounted(
     model: nn.Module,
     state: Mapping[str, Tensor],
@@ -106,13 +116,9 @@ def load_accounted(
         for key, value in state.items()
         if key in target and value.shape != target[key].shape
     ]
-    problems = [
-        f"{title}: {', '.join(keys[:5])}{f' and {len(keys) - 5} more' if len(keys) > 5 else ''}"
-        for title, keys in (("keys without a place", unexpected), ("missing", missing), ("wrong shapes", shapes))
-        if keys
-    ]
+    problems = misfits({"keys without a place": unexpected, "missing": missing, "wrong shapes": shapes})
     if problems:
-        raise CheckpointError("the checkpoint does not fit: " + "; ".join(problems))
+        raise CheckpointError(f"the checkpoint does not fit: {problems}")
     with torch.no_grad():
         for key, value in state.items():
             target[key].copy_(value)

@@ -24,6 +24,7 @@ from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatu
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTModel
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
+from spatial_audio_lm.models.gram.configuration_gram import GramConfig
 from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
 from spatial_audio_lm.models.gram.modeling_gram import GramModel
 from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
@@ -79,13 +80,15 @@ class SceneEncoder:
             mono either way.
 
     Raises:
-        CheckpointError: another kind of model.
+        CheckpointError: another kind of model, or a GRAM with the front end of another.
         ConfigError: a pooling or a `mono` that there is not.
     """
 
     def __init__(self, model: Any, extractor: Any, pooling: str | None = None, mono: str = "refuse"):
         self.kind = model.config.model_type
         poolings = _entry(self.kind)[2]
+        if self.kind == "gram":
+            _require_front_end(model.config, extractor)
         if pooling is not None and pooling not in poolings:
             raise ConfigError(f"pooling is {pooling!r}; {self.kind} has {', '.join(poolings)}")
         if mono not in MONO:
@@ -254,6 +257,17 @@ def _entry(kind: str | None) -> tuple[Any, Any, tuple[str, ...]]:
     if kind not in ENCODERS:
         raise CheckpointError(f"a model of type {kind!r}; scene embeddings come from one of {', '.join(ENCODERS)}")
     return ENCODERS[kind]
+
+
+def _require_front_end(config: GramConfig, extractor: GramFeatureExtractor) -> None:
+    """Refuses one whose maps would have the right shape, perhaps, and another meaning."""
+    names = ("audio_format", "channel_convention", "feature_size", "sampling_rate", "hop_length")
+    wanted, found = ([getattr(e, name) for name in names] for e in (GramFeatureExtractor.for_model(config), extractor))
+    if found != wanted:
+        raise CheckpointError(
+            f"the feature extractor has {', '.join(names)} {found}, the model {wanted}: save the one that the model "
+            "was trained with beside it (GramFeatureExtractor.for_model)"
+        )
 
 
 def _drawn(model_class: Any, config: Any, seed: int) -> Any:

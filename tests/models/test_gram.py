@@ -264,6 +264,9 @@ def test_what_is_refused() -> None:
         model(noise(0, 1, 7, 16, 16))
     with pytest.raises(AudioValueError, match="expected"):
         model(noise(0, 2, 16, 16))
+    for empty in (model, training):
+        with pytest.raises(AudioValueError, match=r"shape \(0, 2, 16, 16\)"):
+            empty(noise(0, 0, 2, 16, 16))
     with pytest.raises(AudioValueError, match="3 frames"):
         model(noise(0, 1, 2, 3, 16))
     holes = torch.tensor([[1, 0] + [1] * 14])

@@ -161,6 +161,12 @@ def test_what_does_not_fit_is_refused(audio_mae: SceneEncoder, tmp_path: Path) -
         SceneEncoder(audio_mae.model, audio_mae.extractor, mono="double")
     with pytest.raises(ConfigError, match="only gram can be made"):
         SceneEncoder.new("elsa", {}, 0)
+    for other in ({"channel_convention": "gram"}, {"audio_format": "mono"}, {"sampling_rate": 16_000}):
+        extractor = GramFeatureExtractor(**({"audio_format": "foa"} | other))
+        with pytest.raises(
+            CheckpointError, match=r"the feature extractor has .*, the model \['foa', 'ambix', 128, 32000"
+        ):
+            SceneEncoder(gram("foa").model, extractor)
     write_json(tmp_path / "config.json", {"model_type": "bert"})
     with pytest.raises(CheckpointError, match="a model of type 'bert'; scene embeddings come from one of gram"):
         SceneEncoder.from_pretrained(tmp_path)

@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BatchFeature, SequenceFeatureExtractor
+from transformers import BatchFeature
 
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.audio_inputs import AudioInput, spatial_audios
 from spatial_audio_lm.features.kaldi_fbank import frame_samples, kaldi_fbank
 from spatial_audio_lm.features.long_audio import clips_of, require_long_audio
+from spatial_audio_lm.features.own_settings import OwnSettings
 
 # Mean and deviation of the filter bank over a data set, and the frames of its clips, as the published scripts have
 # them. Speech Commands is both of the paper's SPC tasks.
@@ -21,7 +22,7 @@ PUBLISHED_SCALES: dict[str, dict[str, Any]] = {
 }
 
 
-class AudioMAEFeatureExtractor(SequenceFeatureExtractor):
+class AudioMAEFeatureExtractor(OwnSettings):
     """Mono recordings at 16 kHz in, one spectrogram of `num_frames` frames out.
 
     As published: a shorter clip's filter bank is filled with rows of 0 *before* it is normalised, (x - mean) / (2 std),

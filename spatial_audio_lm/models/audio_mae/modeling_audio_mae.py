@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, ModelOutput, SequenceClassifierOutput
 
@@ -25,6 +24,7 @@ from spatial_audio_lm.layers.masking import drop_rows, random_mask, require_mask
 from spatial_audio_lm.layers.patch_embedding import PatchEmbedding, cut_patches
 from spatial_audio_lm.layers.positions import PositionTable
 from spatial_audio_lm.layers.transformer import run_blocks, transformer_blocks
+from spatial_audio_lm.layers.whole_weights import WholeWeights
 from spatial_audio_lm.models.audio_mae.configuration_audio_mae import AudioMAEConfig
 from spatial_audio_lm.models.audio_mae.modeling_audio_mae_decoder import AudioMAEDecoder
 from spatial_audio_lm.models.audio_mae.modeling_audio_mae_windows import WindowAttention
@@ -68,7 +68,7 @@ class AudioMAEForPreTrainingOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None
 
 
-class AudioMAEPreTrainedModel(PreTrainedModel):
+class AudioMAEPreTrainedModel(WholeWeights):
     """Configuration, initial weights and abilities of Audio-MAE."""
 
     config_class = AudioMAEConfig
@@ -104,7 +104,8 @@ class AudioMAEPreTrainedModel(PreTrainedModel):
 class AudioMAEModel(AudioMAEPreTrainedModel):
     """The encoder: spectrograms to tokens, and to one vector for a clip."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^decoder\."]  # noqa: RUF012  (of a pre-trained model, and not needed)
+    # Of a pre-trained or a fine-tuned model, and not needed.
+    _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^(fc_norm|head)\."]  # noqa: RUF012
 
     def __init__(self, config: AudioMAEConfig):
         super().__init__(config)
@@ -132,7 +133,7 @@ class AudioMAEModel(AudioMAEPreTrainedModel):
             AudioValueError: features of another shape.
         """
         config, shape = self.config, tuple(input_features.shape)
-        fits = len(shape) == 4 and shape[1] == 1 and shape[3] == config.num_mel_bins
+        fits = len(shape) == 4 and shape[0] and shape[1] == 1 and shape[3] == config.num_mel_bins
         if not fits or shape[2] % config.patch_size or not 0 < shape[2] <= config.num_frames:
             raise AudioValueError(
                 f"input_features has shape {shape}; audio_mae takes (batch, 1, frames, {config.num_mel_bins}) with up "
@@ -236,6 +237,7 @@ class AudioMAEForAudioClassification(AudioMAEPreTrainedModel):
     """
 
     _keys_to_ignore_on_load_unexpected = [r"^decoder\.", r"^audio_mae\.norm\."]  # noqa: RUF012
+    _new_on_load = r"^(fc_norm|head)\."  # when it begins from a pre-trained one
 
     def __init__(self, config: AudioMAEConfig):
         config = copy.deepcopy(config)  # the caller's stays as it is

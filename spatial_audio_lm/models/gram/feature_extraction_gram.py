@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BatchFeature, SequenceFeatureExtractor
+from transformers import BatchFeature
 
 from spatial_audio_lm.errors import ChannelError, ConfigError
 from spatial_audio_lm.features.audio_inputs import AudioInput, spatial_audios
 from spatial_audio_lm.features.mel_bands import MelBlock, mel_blocks
 from spatial_audio_lm.features.mel_intensity import mel_intensity_features
+from spatial_audio_lm.features.own_settings import OwnSettings
 from spatial_audio_lm.models.gram.configuration_gram import NUM_FEATURE_MAPS, GramConfig
 from spatial_audio_lm.signal.ambisonics import FOA_CONVENTIONS, convert_foa
 from spatial_audio_lm.signal.mel import mel_filters
@@ -21,7 +22,7 @@ from spatial_audio_lm.signal.stft import stft
 MONO = ("refuse", "duplicate")
 
 
-class GramFeatureExtractor(SequenceFeatureExtractor):
+class GramFeatureExtractor(OwnSettings):
     """Recordings of one kind and any length in, feature maps out.
 
     Periodic Hann window, centred frames (the ends are reflected), HTK's mel scale without its area norm, natural

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from spatial_audio_lm.errors import AudioValueError
 from spatial_audio_lm.layers.positions import PositionTable
 from spatial_audio_lm.layers.transformer import run_blocks, transformer_blocks
+from spatial_audio_lm.layers.whole_weights import WholeWeights
 from spatial_audio_lm.models.gram.chunking_gram import ChunkPlan, plan_chunks
 from spatial_audio_lm.models.gram.configuration_gram import GramConfig
 
@@ -50,7 +50,7 @@ class GramOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None
 
 
-class GramPreTrainedModel(PreTrainedModel):
+class GramPreTrainedModel(WholeWeights):
     """Configuration, initial weights and abilities of GRAM."""
 
     config_class = GramConfig
@@ -143,11 +143,11 @@ class GramModel(GramPreTrainedModel):
         """Refuses features of another shape than `(batch, maps, frames, mels)`.
 
         Raises:
-            AudioValueError: the shape does not fit the configuration.
+            AudioValueError: the shape does not fit the configuration, or there is no clip.
         """
         maps, mels = self.config.num_feature_maps, self.config.num_mel_bins
         shape = tuple(input_features.shape)
-        if len(shape) != 4 or (shape[1], shape[3]) != (maps, mels):
+        if len(shape) != 4 or not shape[0] or (shape[1], shape[3]) != (maps, mels):
             raise AudioValueError(
                 f"input_features has shape {shape}; expected (batch, {maps}, frames, {mels}) for a GRAM that hears "
                 f"{self.config.audio_format}: use GramFeatureExtractor.for_model(model.config)"
