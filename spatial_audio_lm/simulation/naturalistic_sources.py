@@ -1,11 +1,12 @@
 """What naturalistic scenes are made from: dry clips, noises, and sets of room impulse responses, each from anywhere.
 
 Two small protocols, and what the package itself brings for them: the simulator's bank of responses and labelled clips.
-Folders of users (`data/rir_folders.py`, `data/rir_shards.py`, `data/audio_folders.py`) are others.
+Folders of users (`data/rir_sets.py`, `data/house_scene_rirs.py`, `data/unlabelled_clips.py`) are others.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -122,15 +123,17 @@ class BankRirs:
     """The simulator's bank: a room is a set, each of its sources may be the target, and others places of the noise.
 
     Args:
-        bank: ambisonics or binaural.
+        bank: ambisonics or binaural, or its folder.
         localized_rate: share of scenes whose noise comes from one place; of the others it comes from 3 to 5, as many
             as the room has.
 
     Raises:
         ConfigError: too few sources a room, or a rate out of range.
+        BankError: a folder without a finished bank.
     """
 
-    def __init__(self, bank: RirBank, localized_rate: float = LOCALIZED_RATE):
+    def __init__(self, bank: RirBank | str | Path, localized_rate: float = LOCALIZED_RATE):
+        bank = bank if isinstance(bank, RirBank) else RirBank(bank)
         others = bank.settings.sources_per_room - 1
         self._diffuse = [places for places in DIFFUSE_PLACES if places <= others]
         if not 0 <= localized_rate <= 1:
@@ -141,7 +144,7 @@ class BankRirs:
                 "localized noise 2 (localized_rate=1): make a bank with more sources_per_room"
             )
         self._bank, self._localized_rate = bank, localized_rate
-        self.name, self.sha256 = bank.folder.name, bank.sha256
+        self.name, self.sha256 = bank.folder.absolute().name, bank.sha256
         self.sample_rate = bank.settings.sample_rate
         self.num_channels = len(microphones(bank.settings.receiver_format))
 
@@ -159,6 +162,28 @@ class BankRirs:
 
     def load(self, rows: RirRows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return self._bank.rir(rows.target), summed([self._bank.rir(row) for row in rows.noise])
+
+
+class NoRirs:
+    """No responses, for clean clips alone (`clean_ratio` 1): a rate and a number of channels, and no room.
+
+    Args:
+        sample_rate: Hz of the clips.
+        num_channels: in which each dry clip is.
+    """
+
+    name, sha256 = "none", ""
+
+    def __init__(self, sample_rate: int, num_channels: int):
+        self.sample_rate, self.num_channels = sample_rate, num_channels
+
+    def draw(self, generator: np.random.Generator) -> tuple[RirRows, TargetPlace]:
+        """Refused: there is nothing to draw."""
+        raise ConfigError("a scene with a room was drawn, and there are no responses: give some, or set clean_ratio 1")
+
+    def load(self, rows: RirRows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Refused likewise."""
+        raise ConfigError(f"the responses {rows.set_name} are wanted, and there are none: give those of the record")
 
 
 def summed(responses: Sequence[NDArray[Any]]) -> NDArray[np.float32]:

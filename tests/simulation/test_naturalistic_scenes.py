@@ -16,7 +16,7 @@ from spatial_audio_lm.simulation.head_files import HeadStore
 from spatial_audio_lm.simulation.naturalistic_mixing import convolve, level_normalised
 from spatial_audio_lm.simulation.naturalistic_records import NaturalisticRecord, NaturalisticSettings
 from spatial_audio_lm.simulation.naturalistic_scenes import draw_naturalistic, render_naturalistic
-from spatial_audio_lm.simulation.naturalistic_sources import BankRirs, ClipSource, ListedClips
+from spatial_audio_lm.simulation.naturalistic_sources import BankRirs, ClipSource, ListedClips, NoRirs, RirSource
 from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank, make_bank
 from spatial_audio_lm.simulation.worker_processes import start_worker
 
@@ -47,7 +47,7 @@ def targets() -> ListedClips:
     return sounds("bell", "siren")
 
 
-def draw(index: int, targets: ClipSource, noises: ClipSource, rirs: BankRirs, **settings) -> NaturalisticRecord:
+def draw(index: int, targets: ClipSource, noises: ClipSource, rirs: RirSource, **settings) -> NaturalisticRecord:
     return draw_naturalistic(replace(SETTINGS, **settings), targets, noises, rirs, seed=3, index=index)
 
 
@@ -149,6 +149,17 @@ def test_a_clean_clip_is_the_dry_one_in_every_channel(bank, targets) -> None:
     assert torch.equal(scene, dry_target(record, targets).expand(4, -1))
     drawn = [draw(k, targets, noises, rirs, clean_ratio=0.5).noise is None for k in range(200)]
     assert 70 < sum(drawn) < 130  # each clip for itself
+
+
+def test_clean_clips_need_no_responses(bank, targets) -> None:
+    none = NoRirs(RATE, 2)
+    record = draw(0, targets, targets, none, clean_ratio=1.0)
+    scene = render_naturalistic([record], targets, targets, none)
+    assert scene.shape == (1, 2, 5 * RATE) and torch.equal(scene[0, 1], dry_target(record, targets))
+    with pytest.raises(ConfigError, match="there are no responses: give some, or set clean_ratio 1"):
+        draw(0, targets, targets, none, clean_ratio=0.0)
+    with pytest.raises(RecordError, match="was made with the responses"):
+        render_naturalistic([draw(0, targets, targets, BankRirs(bank))], targets, targets, none)
 
 
 def test_the_older_rule_is_in_the_record(bank, targets) -> None:
