@@ -17,48 +17,55 @@ from spatial_audio_lm.data.folder_listing import files_below, listing_digest
 from spatial_audio_lm.data.list_entries import read_list, require_keys
 from spatial_audio_lm.data.npy_arrays import finite_float32, open_npy
 from spatial_audio_lm.data.response_channels import in_ambix, require_convention
-from spatial_audio_lm.errors import ChannelError, DataError, FormatError
+from spatial_audio_lm.errors import ChannelError, DataError
 from spatial_audio_lm.signal.conventions import azimuth_from_gram_deg
 from spatial_audio_lm.signal.resampling import require_sample_rate
 from spatial_audio_lm.simulation.naturalistic_sources import RirRows, TargetPlace, summed
 
-_PATH_OF = {"binaural": "binaural_rir_path", "foa": "ambisonic_rir_path"}
-_CHANNELS = {"binaural": 2, "foa": 4}
+_PATH_OF = {2: "binaural_rir_path", 4: "ambisonic_rir_path"}
 
 
 class HouseSceneRirs:
     """Responses in GRAM's older layout.
 
     Args:
-        responses: folder of the arrays.
-        scenes: folder of the JSON files.
-        format: "binaural" or "foa": which of the two responses of a place.
+        folder: of the arrays.
         sample_rate: Hz of the responses.
-        convention: of "foa": "ambix", "gram", ... (see `signal.ambisonics.convert_foa`), turned to AmbiX here.
+        num_channels: which of the two responses of a place: 2 or 4; None: 4 where a convention is given, else 2.
+        convention: of four channels: "ambix", "gram", ... (see `signal.ambisonics.convert_foa`), turned to AmbiX here.
+            None for two.
+        scenes: folder of the JSON files; None: they lie in that of the arrays.
 
     Raises:
-        FormatError: another format, or "foa" without a convention.
+        ChannelError: another number of channels.
+        FormatError: four channels without a convention.
         DataError: no scene, another layout, an angle out of range, or a response without a file.
     """
 
     def __init__(
-        self, responses: str | Path, scenes: str | Path, format: str, sample_rate: int, convention: str | None = None
+        self,
+        folder: str | Path,
+        sample_rate: int,
+        num_channels: int | None = None,
+        convention: str | None = None,
+        scenes: str | Path | None = None,
     ):
-        if format not in _PATH_OF:
-            raise FormatError(f"format is {format!r}; expected one of {', '.join(_PATH_OF)}")
-        self.folder, self.name = Path(responses), Path(scenes).name
-        self.num_channels, self.sample_rate = _CHANNELS[format], require_sample_rate(sample_rate)
-        self.convention = require_convention(convention, self.num_channels, str(responses))
+        self.folder, scenes = Path(folder), Path(folder if scenes is None else scenes)
+        self.name, self.sample_rate = scenes.absolute().name, require_sample_rate(sample_rate)
+        self.num_channels = num_channels or (2 if convention is None else 4)
+        if self.num_channels not in _PATH_OF:
+            raise ChannelError(f"num_channels is {num_channels}; expected 2 (two ears) or 4 (ambisonics)")
+        self.convention = require_convention(convention, self.num_channels, str(folder))
         self._scenes: dict[str, tuple[list[str], TargetPlace]] = {}
-        for path in files_below(Path(scenes), (".json",), "scenes, one JSON a house"):
+        for path in files_below(scenes, (".json",), "scenes, one JSON a house"):
             for number, region in enumerate(read_list(path, "regions", key="sampled_regions")):
                 where = f"{path.relative_to(scenes).as_posix()}: region {number}"
-                self._scenes[where] = _scene(region, where, _PATH_OF[format])
+                self._scenes[where] = _scene(region, where, _PATH_OF[self.num_channels])
         needed = sorted({name for names, _ in self._scenes.values() for name in names})
         if missing := [name for name in needed if not (self.folder / name).is_file()]:
             raise DataError(
                 f"{self.folder} lacks {len(missing)} of {len(needed)} responses of the scenes, the first is "
-                f"{missing[0]}: give the folder of the {format} responses"
+                f"{missing[0]}: give the folder of those with {self.num_channels} channels"
             )
         self._names = list(self._scenes)
         self.sha256 = listing_digest(
@@ -89,7 +96,7 @@ class HouseSceneRirs:
         if array.shape[0] != self.num_channels:
             raise ChannelError(
                 f"{path} has {array.shape[0]} channels, expected {self.num_channels}: give the folder of the other "
-                "kind, or the other format"
+                "kind, or the other num_channels"
             )
         return in_ambix(finite_float32(array, str(path)), self.convention)
 

@@ -73,10 +73,11 @@ class NaturalisticClips(Dataset):
         device: torch.device | str = "cpu",
     ):
         require_one_rate(clips, noises, rirs)
-        if num_channels is not None and num_channels != rirs.num_channels:
+        if num_channels not in (None, rirs.num_channels):
+            advice = {2: "give those of two ears", 4: "give those of first-order ambisonics"}
             raise ChannelError(
-                f"the responses {rirs.name} have {rirs.num_channels} channels; {num_channels} are wanted: give those "
-                f"of {'two ears' if num_channels == 2 else 'first-order ambisonics'}"
+                f"the responses {rirs.name} have {rirs.num_channels} channels; {num_channels} are wanted: "
+                f"{advice.get(num_channels, 'scenes have 2 (two ears) or 4 (first-order ambisonics)')}"
             )
         if seed < 0:
             raise ConfigError(f"seed is {seed}; expected 0 or more")

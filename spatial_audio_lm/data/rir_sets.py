@@ -50,7 +50,7 @@ class RirSets(ABC):
         num_channels: int | None,
         convention: str | None,
     ):
-        self.folder, self.name = folder, folder.name
+        self.folder, self.name = folder, folder.absolute().name
         self.sample_rate = require_sample_rate(sample_rate)
         self._names = names
         self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()

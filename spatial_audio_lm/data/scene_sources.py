@@ -108,8 +108,7 @@ def rir_source(sources: SceneSources, sample_rate: int, num_channels: int, new_b
     elif sources.rir_layout == "bank":
         rirs = BankRirs(RirBank(sources.rirs))
     elif sources.rir_scenes is not None:
-        kind = "binaural" if num_channels == 2 else "foa"
-        rirs = HouseSceneRirs(sources.rirs, sources.rir_scenes, kind, sources.rir_rate, sources.rir_convention)
+        rirs = HouseSceneRirs(sources.rirs, sources.rir_rate, num_channels, sources.rir_convention, sources.rir_scenes)
     else:
         layout = RirSetFolder if sources.rir_layout == "npy" else RirSetShards
         rirs = layout(sources.rirs, sources.rir_rate, num_channels, sources.rir_convention)

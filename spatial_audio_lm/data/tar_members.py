@@ -1,7 +1,8 @@
 """The door for tar archives: their files are listed and read where they lie; nothing is ever unpacked.
 
 WebDataset's shards are such archives. A header of 512 bytes stands before each file, and two empty blocks at the end:
-an archive without them was cut off, at whatever place. Names are only names here, so none can lead anywhere.
+an archive without them was cut off, at whatever place. So was one with much behind them: room that a download reserved,
+and did not live to fill, reads as an early end. Names are only names here, so none can lead anywhere.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ _FILES, _FOLDER = (b"0", b"\0"), b"5"
 _LONG_NAME, _RECORDS = b"L", b"x"  # headers that say more about the next file
 _SHARED_RECORDS = b"g"  # about the whole archive, nothing that is needed here
 _MAX_EXTRA_BYTES = 64 * 1024
+_LONGEST_FILLING = 64 * 1024  # archives are filled with zeros to whole records, of 10 KB if nobody asks for more
 
 
 class TarCutShortError(DataError):
@@ -34,7 +36,7 @@ def tar_members(path: Path) -> list[TarMember]:
     """The files of an archive, in its order; folders are left out.
 
     Raises:
-        TarCutShortError: it ends within a file, or without the two empty blocks of its end.
+        TarCutShortError: it ends within a file, without the two empty blocks of its end, or goes on behind them.
         DataError: no such file, no (uncompressed) tar, or one with links or devices, which no data set needs.
     """
     found: list[TarMember] = []
@@ -50,6 +52,12 @@ def tar_members(path: Path) -> list[TarMember]:
                 if not any(header):
                     if file.read(_BLOCK) != bytes(_BLOCK):
                         raise TarCutShortError(f"{path} is cut short at byte {end}, within its end: copy it again")
+                    rest = end - file.tell()
+                    if rest > _LONGEST_FILLING or any(file.read(rest)):
+                        raise TarCutShortError(
+                            f"{path} is cut short: {rest} bytes lie behind its end: they were reserved and never "
+                            "written, or are another archive: copy it again"
+                        )
                     return found
                 name, size, kind = _header(header, path, position)
                 position += _BLOCK

@@ -101,7 +101,8 @@ class NpyShardClips:
             self._kept.move_to_end(name)
             return self._kept[name]
         content = self.shards.read(name)
-        array, where = npy_from_bytes(content, name), f"{self.shards.folder}: {name}"
+        where = f"{self.shards.folder}: {name}"
+        array = npy_from_bytes(content, where)
         if array.ndim != 1 or not array.size:
             raise DataError(f"{where} has the shape {array.shape}; expected (time,): one channel a clip")
         samples = torch.from_numpy(finite_float32(array, where))

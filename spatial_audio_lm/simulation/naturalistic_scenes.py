@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from spatial_audio_lm.errors import AudioValueError, RecordError, SampleRateError
+from spatial_audio_lm.errors import AudioValueError, ConfigError, RecordError, SampleRateError
 from spatial_audio_lm.simulation.naturalistic_mixing import level_normalised, mix, noise_in_scene
 from spatial_audio_lm.simulation.naturalistic_records import (
     NaturalisticRecord,
@@ -92,7 +92,7 @@ def render_naturalistic(
     Raises:
         RecordError: another source of responses, a changed clip, or scenes of different lengths.
         SampleRateError: sources of another rate.
-        AudioValueError: a silent clip or noise, NaN, or a response longer than the scene.
+        AudioValueError: a clip or noise that is silent where it is heard, NaN, or a response longer than the scene.
     """
     require_one_rate(clips, noises, rirs)
     lengths = {record.num_samples for record in records}
@@ -115,12 +115,14 @@ def _mixed(records: list[NaturalisticRecord], dry: Tensor, noises: ClipSource, r
     heard, spans, responses = [], [], []
     for record in records:
         assert record.noise is not None and record.rirs is not None  # by __post_init__ and the caller
-        samples = _sound(noises.samples(record.noise.clip), record, "noise", record.noise.clip)
+        samples, crop = noises.samples(record.noise.clip), record.noise.crop
+        _require_sound(samples[crop : crop + dry.shape[-1]], record, "noise", record.noise.clip)
         level = level_normalised(torch.from_numpy(samples), record.level_dbfs)
         fade = round(record.fade_s * record.sample_rate)
-        heard.append(noise_in_scene(level, dry.shape[-1], record.noise.begin, record.noise.crop, fade))
+        heard.append(noise_in_scene(level, dry.shape[-1], record.noise.begin, crop, fade))
         spans.append((record.noise.begin, record.noise.begin + min(len(samples), dry.shape[-1])))
         responses.append([torch.from_numpy(response) for response in rirs.load(record.rirs.rows)])
+        _require_short(responses[-1], record, dry.shape[-1])
     taps = max(response.shape[-1] for pair in responses for response in pair)
     both = torch.stack([torch.stack([pad(r, (0, taps - r.shape[-1])) for r in pair]) for pair in responses])
     snr_db = torch.tensor([record.noise.snr_db for record in records if record.noise is not None])
@@ -132,18 +134,27 @@ def _target(record: NaturalisticRecord, clips: ClipSource, length: int) -> Tenso
     """The dry clip at its level; of a longer one the beginning, as published."""
     samples = clips.samples(record.clip)
     if record.noise is not None:
-        _sound(samples, record, "clip", record.clip)
+        _require_sound(samples[:length], record, "clip", record.clip)
     level = level_normalised(torch.from_numpy(samples), record.level_dbfs)[:length]
     return pad(level, (0, length - len(level)))
 
 
-def _sound(samples: NDArray[np.float32], record: NaturalisticRecord, what: str, clip: Clip) -> NDArray[np.float32]:
+def _require_sound(samples: NDArray[np.float32], record: NaturalisticRecord, what: str, clip: Clip) -> None:
     if not samples.any():
         raise AudioValueError(
-            f"scene {record.scene_id}: the {what} {clip.name} is silent, and a signal-to-noise ratio is asked for: "
-            "leave the file out"
+            f"scene {record.scene_id}: the {what} {clip.name} is silent in the {len(samples)} samples that are heard, "
+            "and a signal-to-noise ratio is asked for: leave the file out"
         )
-    return samples
+
+
+def _require_short(responses: Sequence[Tensor], record: NaturalisticRecord, length: int) -> None:
+    taps = max(response.shape[-1] for response in responses)
+    if taps > length and record.rirs is not None:
+        raise AudioValueError(
+            f"scene {record.scene_id}: the responses {record.rirs.rows.set_name} of {record.rirs.source} have {taps} "
+            f"samples, the scene {length}; expected responses no longer than the scene: cut them, or make longer "
+            "scenes (duration_s)"
+        )
 
 
 def _check(record: NaturalisticRecord, rirs: RirSource) -> None:
@@ -162,11 +173,19 @@ def _check(record: NaturalisticRecord, rirs: RirSource) -> None:
 
 
 def require_one_rate(clips: ClipSource, noises: ClipSource, rirs: RirSource) -> None:
-    """Refuses sources of different rates.
+    """Refuses sources of different rates, and what is no source.
 
     Raises:
         SampleRateError: naming them.
+        ConfigError: a folder, say, where the object is wanted that opens it.
     """
+    for name, source in (("clips", clips), ("noises", noises), ("responses", rirs)):
+        if not hasattr(source, "sample_rate"):
+            raise ConfigError(
+                f"{name} is a {type(source).__name__}; expected a source such as "
+                f"{'BankRirs, RirSetFolder or RirSetShards' if source is rirs else 'AudioFolder or ListedClips'}: "
+                "open the folder with one of those"
+            )
     if not clips.sample_rate == noises.sample_rate == rirs.sample_rate:
         raise SampleRateError(
             f"clips are given at {clips.sample_rate} Hz, noises at {noises.sample_rate} Hz, responses are at "

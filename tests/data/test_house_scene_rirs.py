@@ -11,7 +11,6 @@ from spatial_audio_lm.data.house_scene_rirs import HouseSceneRirs
 from spatial_audio_lm.errors import ChannelError, DataError, FormatError
 from tests.data.shards import responses
 
-CONVENTION = {"binaural": None, "foa": "ambix"}
 BINAURAL, FOA = responses(3), responses(3, channels=4, seed=1)
 
 
@@ -36,9 +35,13 @@ def write(folder: Path, *regions: Any) -> tuple[Path, Path]:
     return folder / "rirs", folder / "scenes"
 
 
-@pytest.mark.parametrize("format, array", [("binaural", BINAURAL), ("foa", FOA)])
-def test_responses_and_directions(tmp_path: Path, format: str, array: np.ndarray) -> None:
-    rirs = HouseSceneRirs(*write(tmp_path, region(), region(azimuth=270, noises=1)), format, 32_000, CONVENTION[format])
+def opened(folders: tuple[Path, Path], channels: int = 2) -> HouseSceneRirs:
+    return HouseSceneRirs(folders[0], 32_000, channels, "ambix" if channels == 4 else None, scenes=folders[1])
+
+
+@pytest.mark.parametrize("array", [BINAURAL, FOA], ids=["ears", "ambisonics"])
+def test_responses_and_directions(tmp_path: Path, array: np.ndarray) -> None:
+    rirs = opened(write(tmp_path, region(), region(azimuth=270, noises=1)), len(array[0]))
     assert (len(rirs), rirs.num_channels, rirs.sample_rate) == (2, array.shape[1], 32_000)
     drawn = {rows.set_name: (rows, where) for rows, where in (rirs.draw(np.random.default_rng(s)) for s in range(20))}
     rows, where = drawn["house.json: region 0"]
@@ -66,7 +69,7 @@ def test_responses_and_directions(tmp_path: Path, format: str, array: np.ndarray
 )
 def test_scenes_that_are_none_are_refused(tmp_path: Path, wrong: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        HouseSceneRirs(*write(tmp_path, wrong), "binaural", 32_000)
+        opened(write(tmp_path, wrong))
 
 
 @pytest.mark.parametrize("path", ["", 5, "folder/..", "a\0b"])
@@ -74,16 +77,16 @@ def test_paths_that_are_none_are_refused(tmp_path: Path, path: Any) -> None:
     wrong = region()
     wrong["region"]["scene"]["source"]["rir"]["binaural_rir_path"] = path
     with pytest.raises(DataError, match="expected the path of an"):
-        HouseSceneRirs(*write(tmp_path, wrong), "binaural", 32_000)
+        opened(write(tmp_path, wrong))
 
 
 def test_other_arrays_formats_and_empty_folders(tmp_path: Path) -> None:
     folders = write(tmp_path, region())
-    with pytest.raises(FormatError, match="expected one of binaural, foa"):
-        HouseSceneRirs(*folders, "stereo", 32_000)
+    with pytest.raises(ChannelError, match="num_channels is 1; expected 2"):
+        opened(folders, 1)
     with pytest.raises(FormatError, match="convention is None; expected one of ambix"):
-        HouseSceneRirs(*folders, "foa", 32_000)
-    rirs = HouseSceneRirs(*folders, "binaural", 32_000)
+        HouseSceneRirs(folders[0], 32_000, 4, scenes=folders[1])
+    rirs = opened(folders)
     rows, _ = rirs.draw(np.random.default_rng(0))
     np.save(tmp_path / "rirs" / "s_b.npy", FOA[0])
     with pytest.raises(ChannelError, match="has 4 channels, expected 2"):
@@ -92,7 +95,16 @@ def test_other_arrays_formats_and_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected \(channels, taps\)"):
         rirs.load(rows)
     with pytest.raises(DataError, match=r"has no \.json file; expected scenes"):
-        HouseSceneRirs(folders[0], folders[0], "binaural", 32_000)
+        HouseSceneRirs(folders[0], 32_000)
     write(tmp_path)
     with pytest.raises(DataError, match="expected an object whose 'sampled_regions' is a list of regions"):
-        HouseSceneRirs(*folders, "binaural", 32_000)
+        opened(folders)
+
+
+def test_scenes_beside_the_responses(tmp_path: Path) -> None:
+    """The same arguments as for the other layouts, if everything lies in one folder."""
+    responses, scenes = write(tmp_path, region())
+    (scenes / "house.json").rename(responses / "house.json")
+    for channels, convention in ((None, None), (None, "gram"), (2, None), (4, "gram")):
+        rirs = HouseSceneRirs(responses, 32_000, channels, convention)
+        assert (rirs.num_channels, rirs.name) == (2 if convention is None else 4, "rirs")

@@ -121,6 +121,8 @@ def _folder(path: Path) -> Path:
 def test_what_does_not_fit_is_refused(scenes: NaturalisticClips, bank: RirBank) -> None:
     with pytest.raises(ChannelError, match="have 4 channels; 2 are wanted: give those of two ears"):
         NaturalisticClips(clips("bell"), clips("wind"), BankRirs(bank), num_channels=2)
+    with pytest.raises(ChannelError, match="1 are wanted: scenes have 2"):
+        NaturalisticClips(clips("bell"), clips("wind"), BankRirs(bank), num_channels=1)
     other = ListedClips([procedural_clip("bell", 0, 8000)], [None], ClipStore(None, 8000))
     with pytest.raises(SampleRateError, match="noises at 8000 Hz"):
         NaturalisticClips(clips("bell"), other, BankRirs(bank))

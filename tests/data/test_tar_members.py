@@ -63,6 +63,21 @@ def test_every_cut_is_noticed(tmp_path: Path) -> None:
             tar_members(cut)
 
 
+def test_room_that_was_reserved_and_not_filled_is_noticed(tmp_path: Path) -> None:
+    members = {f"{k}.npy": bytes([1]) * 700_000 for k in range(3)}
+    whole = write_shard(tmp_path / "a.tar", members).read_bytes()
+    cut = tmp_path / "cut.tar"
+    for length in (100_000, 700_000, 1_000_000):
+        cut.write_bytes(whole[:length] + bytes(len(whole) - length))
+        with pytest.raises(TarCutShortError, match="cut short"):
+            tar_members(cut)
+    cut.write_bytes(whole + whole)
+    with pytest.raises(TarCutShortError, match="or are another archive"):
+        tar_members(cut)
+    cut.write_bytes(whole + bytes(50_000))  # records of another size
+    assert len(tar_members(cut)) == 3
+
+
 def test_what_is_no_tar_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(b"This is a text and no archive. " * 100)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spatial_audio_lm.errors import AudioValueError, ConfigError, RecordError, SampleRateError
+from spatial_audio_lm.errors import AudioValueError, BankError, ConfigError, RecordError, SampleRateError
 from spatial_audio_lm.simulation.clips import ClipStore, procedural_clip
 from spatial_audio_lm.simulation.head_files import HeadStore
 from spatial_audio_lm.simulation.naturalistic_mixing import convolve, level_normalised
@@ -181,6 +181,21 @@ def test_a_silent_clip_or_noise_is_named_and_stays_as_a_clean_clip(bank, targets
         render_naturalistic([draw(0, targets, silent, rirs)], targets, silent, rirs)
     with pytest.raises(AudioValueError, match="the clip wind is silent"):
         render_naturalistic([draw(0, silent, targets, rirs)], silent, targets, rirs)
+
+    class SoundsLate(Noise):
+        def samples(self, clip):
+            return np.concatenate([np.zeros(8 * RATE, np.float32), super().samples(clip)[8 * RATE :]])
+
+    late = SoundsLate(9 * RATE)
+    record = draw(0, targets, late, rirs)
+    with pytest.raises(
+        AudioValueError, match=rf"the noise wind is silent in the {record.num_samples} samples that are"
+    ):
+        render_naturalistic([replace(record, noise=replace(record.noise, crop=0))], targets, late, rirs)
+    record = replace(draw(0, late, targets, rirs), noise=None, rirs=None)
+    assert not render_naturalistic([record], late, targets, rirs).any()
+    with pytest.raises(AudioValueError, match=rf"the clip wind is silent in the {record.num_samples} samples"):
+        render_naturalistic([draw(0, late, targets, rirs)], late, targets, rirs)
     assert not render_naturalistic([draw(0, silent, targets, rirs, clean_ratio=1.0)], silent, targets, rirs).any()
 
 
@@ -192,16 +207,25 @@ def test_what_does_not_fit_is_refused(bank, targets, tmp_path) -> None:
         render_naturalistic([record], targets, noises, BankRirs(other))
     with pytest.raises(RecordError, match="a batch has one length"):
         render_naturalistic([record, replace(record, duration_s=6.0)], targets, noises, rirs)
-    with pytest.raises(AudioValueError, match="no longer than the clip"):
+    with pytest.raises(
+        AudioValueError, match=r"the responses room \d of bank have \d+ samples, the scene 800; expected"
+    ):
         short = draw(0, targets, noises, rirs, duration_s=0.05)
         render_naturalistic([short], targets, noises, rirs)
     slow = ListedClips([procedural_clip("bell", 0, 8000)], ["bell"], ClipStore(None, 8000))
     with pytest.raises(SampleRateError, match=r"clips are given at 8000 Hz.*open them with sample_rate=16000"):
         draw(0, slow, noises, rirs)
+    with pytest.raises(ConfigError, match="responses is a PosixPath; expected a source such as BankRirs"):
+        draw(0, targets, noises, bank.folder)
+    with pytest.raises(ConfigError, match="clips is a str; expected a source such as AudioFolder"):
+        draw(0, "clips", noises, rirs)
     with pytest.raises(ConfigError, match="0 clips"):
         ListedClips([], [], ClipStore(None, RATE))
     with pytest.raises(ConfigError, match="between 0 and 1"):
         BankRirs(bank, localized_rate=1.5)
+    with pytest.raises(BankError, match=r"is no bank \(it has no bank\.json\)"):
+        BankRirs(tmp_path)
+    assert BankRirs(str(bank.folder)).sha256 == rirs.sha256
     few = make_bank(tmp_path / "few", BankSettings(num_rooms=1, sources_per_room=2))
     with pytest.raises(ConfigError, match=r"2 sources a room.*sources_per_room"):
         BankRirs(few)
