@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from spatial_audio_lm.data.clip_folders import read_metadata
+from spatial_audio_lm.data.list_entries import stays_inside
 from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.signal.ambisonics import encode_foa
 from spatial_audio_lm.signal.conventions import direction_of, unit_vector
@@ -73,13 +74,14 @@ def folder_recordings(folder: str | Path, format: str | None = None) -> Labelled
     Raises:
         DataError: what `read_metadata` refuses, or a file that is not there or leaves the folder.
     """
-    root = Path(folder).resolve()
+    root = Path(folder).absolute()
     rows = read_metadata(folder)
-    paths = [(root / row["file_name"]).resolve() for row in rows]
-    for path, row in zip(paths, rows, strict=True):
-        if not path.is_relative_to(root) or not path.is_file():
-            raise DataError(f"{folder}/metadata.csv names {row['file_name']}: no such file in the folder")
-    return LabelledRecordings(rows, lambda index: SpatialAudio.load(paths[index], format=format), root.name)
+    for name in (row["file_name"] for row in rows):
+        if not stays_inside(name) or not (root / name).is_file():
+            raise DataError(f"{folder}/metadata.csv names {name}: no such file in the folder")
+    return LabelledRecordings(
+        rows, lambda index: SpatialAudio.load(root / rows[index]["file_name"], format=format), root.name
+    )
 
 
 def dataset_recordings(source: str, split: str = "train", format: str | None = None) -> LabelledRecordings:
