@@ -1,4 +1,4 @@
-"""`spatial-audio-lm embed FILE ... --out x.safetensors`: recordings as vectors of the common space."""
+"""`spatial-audio-lm embed FILE ... --out x.safetensors`: recordings as vectors, by any encoder of the package."""
 
 import json as json_format
 import traceback
@@ -13,6 +13,14 @@ from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.pipelines.answers import file_field
 
+MONO = ("refuse", "duplicate")  # SceneEncoder's; its module loads torch
+
+
+def _known_mono(value: str) -> str:
+    if value not in MONO:
+        raise typer.BadParameter(f"{value!r} is not known; one of {', '.join(MONO)} is wanted")
+    return value
+
 
 def embed(
     files: Recordings,
@@ -20,21 +28,44 @@ def embed(
         Path, typer.Option(metavar="OUT.safetensors", callback=ending_in(".safetensors"), help="File to write.")
     ],
     model: Model = DEFAULT_MODEL,
+    pooling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How tokens become one vector: raw, mean or cls (GRAM), mean or cls (Audio-MAE), cls or mean (DSpAST, "
+            "SpatialAST). Not given: the first of those.",
+        ),
+    ] = None,
+    mono: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(MONO),
+            callback=_known_mono,
+            help="What to do with one channel where the model hears more: refuse it, or duplicate it to all of them. "
+            "ELSA hears it as it is.",
+        ),
+    ] = MONO[0],
     format: Format = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Write recordings as vectors: a tensor `embeddings` (rows, dim), and which row is which in its metadata.
 
-    A recording of up to ten seconds is one row, a longer one a row a window. The metadata `rows` is a JSON list of
-    {file, start_s, end_s}. A file that cannot be used is reported, the others go on, and the exit status is 1.
+    With ELSA rows are of length 1, in the space of sentences; a recording of up to ten seconds is one, a longer one a
+    row a window. With GRAM, Audio-MAE, SpatialAST and DSpAST every recording is one row, as the encoder gives it. The
+    metadata `rows` is a JSON list of {file, start_s, end_s}. A file that cannot be used is reported, the others go on,
+    and the exit status is 1.
     """
     import torch
     from safetensors.torch import save
 
-    from spatial_audio_lm.cli.loading import load_query_engine
+    from spatial_audio_lm.cli.loading import load_embedding_engine
+    from spatial_audio_lm.pipelines.recording_embeddings import RecordingEmbedder
 
-    engine = load_query_engine(model)
+    engine = load_embedding_engine(model, pooling, mono)
+    about = {"model": model, "normalized": "l2", "pooling": "joint"}
+    if isinstance(engine, RecordingEmbedder):
+        about |= {"normalized": "no", "pooling": engine.encoder.pooling}
     vectors: list[torch.Tensor] = []
     rows: list[dict[str, Any]] = []
     reports: list[dict[str, Any]] = []
@@ -65,8 +96,7 @@ def embed(
     if not rows:
         raise DataError(f"none of the {len(files)} files could be embedded; {out.name} was not written")
     table = torch.cat(vectors)
-    metadata = {"rows": json_format.dumps(rows), "model": model, "normalized": "l2"}
-    write_whole(out, save({"embeddings": table}, metadata=metadata))
+    write_whole(out, save({"embeddings": table}, metadata=about | {"rows": json_format.dumps(rows)}))
     if json:
         print_json({"out": str(out), "rows": len(table), "dim": table.shape[1], "files": reports})
     else:

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Union
 if TYPE_CHECKING:
     from spatial_audio_lm.pipelines.locating import SoundEventLocator
     from spatial_audio_lm.pipelines.querying import SpatialQuery
+    from spatial_audio_lm.pipelines.recording_embeddings import RecordingEmbedder
 
 
 def load_query_engine(model: str) -> "SpatialQuery":
-    """The engine of `query` and `embed`.
+    """The engine of `query`.
 
     Args:
         model: Packaged name or folder.
@@ -17,6 +18,33 @@ def load_query_engine(model: str) -> "SpatialQuery":
 
     _hush_transformers()
     return SpatialQuery.from_pretrained(model)
+
+
+def load_embedding_engine(model: str, pooling: str | None, mono: str) -> Union["SpatialQuery", "RecordingEmbedder"]:
+    """The engine of `embed` that fits a checkpoint: windows in the space of sentences, or one vector a recording.
+
+    Args:
+        model: Packaged name or folder.
+        pooling: See `SceneEncoder`; None for its usual one.
+        mono: "refuse" or "duplicate".
+
+    Raises:
+        CheckpointError: No such checkpoint, or a kind of model that embeds nothing.
+        ConfigError: A pooling that it does not have.
+    """
+    from spatial_audio_lm.errors import ConfigError
+    from spatial_audio_lm.models.checkpoints import checkpoint_folder
+    from spatial_audio_lm.pipelines.pretrained import model_type_of
+
+    if model_type_of(checkpoint_folder(model)) == "elsa":
+        if pooling not in (None, "joint"):
+            raise ConfigError(f"pooling is {pooling!r}; elsa has joint")
+        return load_query_engine(model)
+    from spatial_audio_lm.pipelines.recording_embeddings import RecordingEmbedder
+    from spatial_audio_lm.pipelines.scene_embeddings import SceneEncoder
+
+    _hush_transformers()
+    return RecordingEmbedder(SceneEncoder.from_pretrained(model, pooling, mono))
 
 
 def load_locating_engine(model: str) -> Union["SpatialQuery", "SoundEventLocator"]:

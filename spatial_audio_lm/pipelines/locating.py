@@ -20,7 +20,6 @@ from torch import Tensor
 
 from spatial_audio_lm.errors import AudioValueError, ChannelError, CheckpointError, ConfigError
 from spatial_audio_lm.features.binaural_extractor import BinauralFeatureExtractor
-from spatial_audio_lm.files import read_json
 from spatial_audio_lm.models.checkpoints import DEFAULT_EVENTS_MODEL, DEFAULT_QUERY_MODEL, checkpoint_folder
 from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatureExtractor
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
@@ -36,7 +35,7 @@ from spatial_audio_lm.pipelines.answers import (
     Location,
 )
 from spatial_audio_lm.pipelines.direction_certainty import azimuth_sector_deg, direction_certainty
-from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of
+from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
 from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording, Stretch
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
@@ -89,11 +88,7 @@ class SoundEventLocator:
                 f"{folder} holds a model of type {kind!r}; naming sounds and their places needs one of "
                 f"{', '.join(_CLASSES)}"
             )
-        conversion = folder / "conversion.json"
-        if conversion.is_file() and read_json(conversion, error=CheckpointError).get("layout") == "audio_mae":
-            raise CheckpointError(
-                f"{folder} holds Audio-MAE's blocks and new, random layers: train it first (recipes/dspast_train.py)"
-            )
+        require_trained(folder)
         model, extractor = load_whole(folder, *_CLASSES[kind])
         _require_same_features(folder, model, extractor)
         return cls(model.to(device) if device is not None else model, extractor)

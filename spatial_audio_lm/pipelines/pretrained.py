@@ -17,6 +17,25 @@ def model_type_of(folder: Path) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
+def require_trained(folder: Path) -> None:
+    """Refuses what a converter made to begin a training with: published towers below layers that have learned nothing.
+
+    Raises:
+        CheckpointError: such a folder.
+    """
+    conversion = folder / "conversion.json"
+    if not conversion.is_file():
+        return
+    if read_json(conversion, error=CheckpointError).get("layout") == "audio_mae":
+        raise CheckpointError(
+            f"{folder} holds Audio-MAE's blocks and new, random layers: train it first (recipes/dspast_train.py)"
+        )
+    if model_type_of(folder) == "elsa":
+        raise CheckpointError(
+            f"{folder} holds CLAP's towers and new, random layers: train it first (recipes/elsa_contrastive.py)"
+        )
+
+
 def load_whole(folder: Path, model_class: Any, processor_class: Any) -> tuple[Any, Any]:
     """A model with every weight that its configuration describes, and what makes its inputs.
 

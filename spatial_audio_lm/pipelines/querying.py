@@ -31,7 +31,7 @@ from spatial_audio_lm.pipelines.answers import (
     TextMatch,
     Window,
 )
-from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of
+from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
 from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording, Stretch, require_sound
 from spatial_audio_lm.signal.conventions import direction_of
 
@@ -48,7 +48,7 @@ class Embeddings:
 
     Attributes:
         file: Path, None for an array.
-        embeddings: L2-normalised, `(windows, dim)` float32; windows with nothing to hear are left out.
+        embeddings: `(windows, dim)` float32; of ELSA L2-normalised, and windows with nothing to hear are left out.
         start_s: Where each window begins.
         end_s: Where each window ends.
         resampled_from: Sample rate of the recording where it is not the model's, else None.
@@ -104,10 +104,7 @@ class SpatialQuery:
             raise CheckpointError(
                 f"{folder} holds a model of type {kind!r}; asking in words needs 'elsa' (locate takes others too)"
             )
-        if (folder / "conversion.json").is_file():
-            raise CheckpointError(
-                f"{folder} holds CLAP's towers and new, random layers: train it first (recipes/elsa_contrastive.py)"
-            )
+        require_trained(folder)
         model, processor = load_whole(folder, ElsaModel, ElsaProcessor)
         return cls(model.to(device) if device is not None else model, processor)
 

@@ -29,19 +29,25 @@ from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtr
 from spatial_audio_lm.models.gram.modeling_gram import GramModel
 from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel
-from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of
+from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import FORMATS, WavJEPAFeatureExtractor
+from spatial_audio_lm.models.wavjepa.modeling_wavjepa import WavJEPAModel
+from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
 from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT, SpatialAudio
 from spatial_audio_lm.signal.stft import stft
 
 # Class of the model, class of what makes its inputs, and its poolings, the usual one first.
 ENCODERS: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
     "gram": (GramModel, GramFeatureExtractor, ("raw", "mean", "cls")),
+    "wavjepa": (WavJEPAModel, WavJEPAFeatureExtractor, ("mean", "channels")),
     "audio_mae": (AudioMAEModel, AudioMAEFeatureExtractor, ("mean", "cls")),
     "spatial_ast": (SpatialASTModel, SpatialASTFeatureExtractor, ("cls", "mean")),
     "dspast": (DSpASTModel, DSpASTFeatureExtractor, ("cls", "mean")),
     "elsa": (ElsaModel, ElsaProcessor, ("joint",)),
 }
 MONO = ("refuse", "duplicate")
+# Kinds that hear clips of any length and whose extractor follows from the configuration and takes `mono`.
+_FROM_SETTINGS = ("gram", "wavjepa")
+_ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,9 @@ class SceneEncoder:
     """An encoder of the package, frozen.
 
     Poolings: GRAM's "raw", "mean" and "cls" are those of `GramOutput` (the paper's appendix D: "raw" for what sounds,
-    "cls" for where). Audio-MAE: "mean" is its `pooler_output`, "cls" the class token. SpatialAST and DSpAST: "cls" are
-    all class tokens side by side, "mean" is that of the patches. ELSA's "joint" is the vector it compares with texts.
+    "cls" for where). WavJEPA: "mean" is that of all frames, "channels" are those of each channel's side by side.
+    Audio-MAE: "mean" is its `pooler_output`, "cls" the class token. SpatialAST and DSpAST: "cls" are all class tokens
+    side by side, "mean" is that of the patches. ELSA's "joint" is the vector it compares with texts.
     Recordings longer than Audio-MAE, SpatialAST or DSpAST hear at once are heard in chunks, whose vectors are averaged;
     ELSA hears of a longer one the part that its extractor crops (`max_length_s`, ten seconds at full size).
 
@@ -111,9 +118,12 @@ class SceneEncoder:
                 worth that has learned nothing.
 
         Raises:
-            CheckpointError: no such model, one of another kind, or damaged files.
+            CheckpointError: no such model, one of another kind, damaged files, or layers that were never trained
+                (unless `untrained`).
         """
         folder = checkpoint_folder(name_or_folder)
+        if untrained is None:
+            require_trained(folder)
         model_class, extractor_class, _ = _entry(model_type_of(folder))
         model, extractor = load_whole(folder, model_class, extractor_class)
         if untrained is not None:
@@ -125,7 +135,7 @@ class SceneEncoder:
         """An encoder that has learned nothing.
 
         Args:
-            kind: "gram", the one whose feature extractor follows from its configuration.
+            kind: "gram" or "wavjepa", whose feature extractors follow from their configurations.
             settings: of the configuration, where they differ from the defaults.
             seed: of the weights.
             options: `pooling` and `mono`.
@@ -133,10 +143,13 @@ class SceneEncoder:
         Raises:
             ConfigError: another kind.
         """
-        if kind != "gram":
-            raise ConfigError(f"a new encoder is to be a {kind!r}; only gram can be made from its settings alone")
-        config = GramModel.config_class(**settings)
-        return cls(_drawn(GramModel, config, seed), GramFeatureExtractor.for_model(config), **options)
+        if kind not in _FROM_SETTINGS:
+            raise ConfigError(
+                f"a new encoder is to be a {kind!r}; only {' and '.join(_FROM_SETTINGS)} can be made from settings alone"
+            )
+        model_class, extractor_class, _ = _entry(kind)
+        config = model_class.config_class(**settings)
+        return cls(_drawn(model_class, config, seed), extractor_class.for_model(config), **options)
 
     @torch.inference_mode()
     def embed(self, recordings: Sequence[SpatialAudio]) -> SceneEmbeddings:
@@ -148,13 +161,17 @@ class SceneEncoder:
         """
         heard = [self._channels(recording.resample(self.sampling_rate)) for recording in recordings]
         resampled = sum(recording.sample_rate != self.sampling_rate for recording in recordings)
-        options: dict[str, str] = {"mono": self.mono} if self.kind == "gram" else {}
-        if self.kind not in ("gram", "elsa"):
+        options: dict[str, str] = {"mono": self.mono} if self.kind in _FROM_SETTINGS else {}
+        if self.kind not in (*_FROM_SETTINGS, "elsa"):
             options = {"long_audio": "chunks"}
         features = self.extractor(heard, **options)
         index = features.pop("recording_index", None)
         features.pop("start_s", None)
-        vectors = self._pooled(features).float()
+        if index is None:
+            vectors = self._pooled(features).float()
+        else:  # a long recording is many rows
+            parts = zip(*(value.split(_ROWS_AT_ONCE) for value in features.values()), strict=True)
+            vectors = torch.cat([self._pooled(dict(zip(features, part, strict=True))).float() for part in parts])
         if index is not None:
             counts = torch.bincount(index, minlength=len(heard))[:, None]
             vectors = torch.zeros(len(heard), vectors.shape[1]).index_add(0, index, vectors) / counts
@@ -164,7 +181,7 @@ class SceneEncoder:
         if self.kind == "elsa":
             return self.model.get_audio_features(**features).pooler_output
         output = self.model(**features)
-        if self.kind == "gram":
+        if self.kind in _FROM_SETTINGS:
             return output[f"scene_{self.pooling}"]
         if self.kind == "audio_mae":
             return output.pooler_output if self.pooling == "mean" else output.last_hidden_state[:, 0]
@@ -175,10 +192,12 @@ class SceneEncoder:
         wanted = {"audio_mae": "mono", "elsa": "foa"}.get(self.kind, "binaural")
         if self.kind == "gram":
             wanted = self.extractor.audio_format
+        elif self.kind == "wavjepa":
+            wanted = FORMATS[self.extractor.feature_size]
         if recording.format == wanted or (self.kind == "elsa" and recording.format == "mono"):
             return recording
         if recording.format == "mono" and self.mono == "duplicate":
-            if self.kind == "gram":  # its extractor knows what the same in all channels is in the model's convention
+            if self.kind in _FROM_SETTINGS:  # the extractor knows what the same in all channels is to the model
                 return recording
             copies = recording.waveform.expand(CHANNELS_OF_FORMAT[wanted], -1)
             return replace(recording, waveform=copies, format=wanted)

@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from bad_recordings import BAD_RECORDINGS
 from safetensors import safe_open
 from typer.testing import CliRunner
 
+from spatial_audio_lm import GramConfig, GramFeatureExtractor, GramModel
+from spatial_audio_lm.cli.embed import MONO
 from spatial_audio_lm.cli.main import app
 from spatial_audio_lm.cli.options import FORMATS
+from spatial_audio_lm.pipelines import scene_embeddings
+from spatial_audio_lm.pipelines.scene_embeddings import SceneEncoder
 from spatial_audio_lm.signal import spatial_audio
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
@@ -138,6 +143,55 @@ def test_embed_writes_rows(tiny_elsa, clip, long_clip, engine, tmp_path):
     assert [entry["rows"] for entry in report["files"]] == [1, len(table) - 1, 0]
 
 
+@pytest.fixture
+def gram_folder(tmp_path):
+    """A small GRAM for two ears, as random as it was drawn."""
+    config = GramConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48)
+    torch.manual_seed(0)
+    GramModel(config).save_pretrained(tmp_path / "gram")
+    GramFeatureExtractor.for_model(config).save_pretrained(tmp_path / "gram")
+    return tmp_path / "gram"
+
+
+def test_embed_with_an_encoder_of_scenes(gram_folder, ears_clip, long_ears_clip, clip, tmp_path):
+    out = tmp_path / "vectors.safetensors"
+    files = [ears_clip, long_ears_clip]
+    for pooling, dim in ((None, 8 * 32), ("cls", 32)):
+        options = ("--pooling", pooling) if pooling else ()
+        result = run("embed", *files, "--out", out, "--model", gram_folder, *options, "--json")
+        assert result.exit_code == 0, result.output
+        report = strict(result.stdout)
+        with safe_open(out, framework="pt") as file:
+            table, metadata = file.get_tensor("embeddings"), file.metadata()
+        assert (report["rows"], report["dim"]) == table.shape == (2, dim)
+        rows = json.loads(metadata["rows"])
+        assert [row["file"] for row in rows] == [str(file) for file in files] and rows[1]["end_s"] > 10
+        assert (metadata["pooling"], metadata["normalized"]) == (pooling or "raw", "no")
+        sounds = [SpatialAudio.load(file) for file in files]
+        assert torch.allclose(
+            SceneEncoder.from_pretrained(gram_folder, pooling).embed(sounds).vectors, table, atol=1e-4
+        )
+        assert all(
+            entry["resampled_from"] == sound.sample_rate for entry, sound in zip(report["files"], sounds, strict=True)
+        )
+    SpatialAudio.from_array(torch.randn(1, 8000) * 0.1, 16_000).save(tmp_path / "mono.wav")
+    refused = run("embed", tmp_path / "mono.wav", clip, "--out", tmp_path / "none.safetensors", "--model", gram_folder)
+    assert refused.exit_code == 1 and not (tmp_path / "none.safetensors").exists()
+    assert "is mono (1 channels), this gram hears binaural" in refused.stderr and "is foa" in refused.stderr
+    heard = run(
+        "embed", tmp_path / "mono.wav", clip, "--out", out, "--model", gram_folder, "--mono", "duplicate", "--json"
+    )
+    assert heard.exit_code == 1 and [entry["rows"] for entry in strict(heard.stdout)["files"]] == [1, 0]
+
+
+@pytest.mark.parametrize("pooling", [None, "mean"])
+def test_embed_with_two_ears(tiny_dspast, ears_clip, tmp_path, pooling):
+    options = ("--pooling", pooling) if pooling else ()
+    result = run("embed", ears_clip, "--out", tmp_path / "v.safetensors", "--model", tiny_dspast, *options, "--json")
+    expected = SceneEncoder.from_pretrained(tiny_dspast, pooling).embed([SpatialAudio.load(ears_clip)]).vectors
+    assert result.exit_code == 0 and strict(result.stdout)["dim"] == expected.shape[1]
+
+
 def test_embed_of_nothing_writes_nothing(tiny_elsa, tmp_path):
     result = run("embed", tmp_path / "none.wav", "--out", tmp_path / "v.safetensors", "--model", tiny_elsa)
     assert result.exit_code == 1 and not (tmp_path / "v.safetensors").exists()
@@ -166,6 +220,8 @@ def test_the_model_is_loaded_once_for_many_files(tiny_elsa, clip, monkeypatch):
         (["query", "{clip}", "rain", "--jsn"], "--json"),
         (["embed", "{clip}", "--out", "vectors.npy"], ".safetensors"),
         (["embed", "{clip}"], "--out"),
+        (["embed", "{clip}", "--out", "v.safetensors", "--mono", "double"], "duplicate"),
+        (["embed", "{clip}", "--out", "v.safetensors", "--pooling", "cls"], "elsa has joint"),
         (["locate"], "FILE"),
         (["quary"], "query"),
         (["convert", "clop", "{clip}", "out"], "clap"),
@@ -246,6 +302,7 @@ def test_a_name_that_is_no_text_is_printed_escaped(tiny_elsa, clip):
 
 def test_formats_are_those_of_the_door():
     assert set(FORMATS) == set(spatial_audio._DECLARABLE)
+    assert MONO == scene_embeddings.MONO
 
 
 def test_help_and_version():

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, AutoModelForPreTraining
 
 from spatial_audio_lm.errors import AudioValueError, CheckpointError, ConfigError, DataError
+from spatial_audio_lm.models.gram import modeling_gram
 from spatial_audio_lm.models.gram.chunking_gram import plan_chunks
 from spatial_audio_lm.models.gram.configuration_gram import PUBLISHED_VARIANTS, GramConfig
 from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
@@ -306,6 +307,17 @@ def test_what_is_refused() -> None:
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         small_pretraining(**settings)
+
+
+def test_chunks_of_a_very_long_clip_are_heard_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, features = small(), noise(0, 2, 2, 100, 16)
+    mask = torch.arange(100).expand(2, -1) < torch.tensor([[100], [71]])
+    expected = model(features, mask, output_hidden_states=True)
+    monkeypatch.setattr(modeling_gram, "_CHUNKS_AT_ONCE", 2)
+    found = model(features, mask, output_hidden_states=True)
+    for name in ("last_hidden_state", "scene_raw", "scene_cls"):
+        torch.testing.assert_close(found[name], expected[name])
+    torch.testing.assert_close(found.hidden_states[1], expected.hidden_states[1])
 
 
 def test_files_and_auto_classes(tmp_path: Path) -> None:

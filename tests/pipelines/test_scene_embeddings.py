@@ -1,5 +1,6 @@
 """Scene embeddings of every encoder of the package and of the log-mel baseline: shapes, poolings, what is refused."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from spatial_audio_lm.models.audio_mae.modeling_audio_mae import AudioMAEForPreT
 from spatial_audio_lm.models.gram.configuration_gram import GramConfig
 from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
 from spatial_audio_lm.models.gram.modeling_gram import GramModel
+from spatial_audio_lm.pipelines import scene_embeddings
 from spatial_audio_lm.pipelines.scene_embeddings import LogMelEmbedder, SceneEncoder, embed_all
 from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT, SpatialAudio
 
@@ -111,6 +113,22 @@ def test_weights_of_a_folder_and_new_ones(tmp_path: Path) -> None:
     assert torch.allclose(loaded, own, atol=1e-6)
     new = [SceneEncoder.from_pretrained(tmp_path, untrained=seed).embed(clip).vectors for seed in (0, 0, 1)]
     assert torch.equal(new[0], new[1]) and not torch.allclose(new[0], new[2]) and not torch.allclose(new[0], loaded)
+
+
+def test_layers_that_were_never_trained_are_refused(tiny_dspast: Path, tmp_path: Path) -> None:
+    """A converter's folder to begin a training with; its blocks may still be compared as what they are: new."""
+    folder = Path(shutil.copytree(tiny_dspast, tmp_path / "begun"))
+    write_json(folder / "conversion.json", {"layout": "audio_mae"})
+    with pytest.raises(CheckpointError, match="new, random layers: train it first"):
+        SceneEncoder.from_pretrained(folder)
+    assert SceneEncoder.from_pretrained(folder, untrained=0).kind == "dspast"
+
+
+def test_a_long_recording_is_the_mean_of_all_its_rows(audio_mae: SceneEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = [sound("mono", seconds=7.0), sound("mono", seconds=1.0, seed=1), sound("mono", seconds=5.0, seed=2)]
+    together = audio_mae.embed(clips).vectors
+    monkeypatch.setattr(scene_embeddings, "_ROWS_AT_ONCE", 2)
+    assert torch.allclose(audio_mae.embed(clips).vectors, together, atol=1e-5)
 
 
 def test_one_channel_where_more_are_heard() -> None:

@@ -22,6 +22,8 @@ from spatial_audio_lm.layers.whole_weights import WholeWeights
 from spatial_audio_lm.models.gram.chunking_gram import ChunkPlan, plan_chunks
 from spatial_audio_lm.models.gram.configuration_gram import GramConfig
 
+_CHUNKS_AT_ONCE = 256  # more than eight minutes: memory does not grow with what is beyond
+
 
 @dataclass
 class GramOutput(ModelOutput):
@@ -198,15 +200,15 @@ class GramModel(GramPreTrainedModel):
         bands, rows = self.config.grid
         results: list[Tensor] = []
         for count in heard[heard > 0].unique().tolist():
-            members = (heard == count).nonzero().flatten()
-            part = tokens[members].unflatten(1, (bands, rows))[:, :, :count].flatten(1, 2)
-            last, states = self.encoded(part, keep_all)
-            for index, state in enumerate((last, *(states or ()))):
-                patches = F.pad(state[:, 1:].unflatten(1, (bands, count)), (0, 0, 0, rows - count))
-                whole = torch.cat([state[:, :1], patches.flatten(1, 2)], dim=1)
-                if index == len(results):
-                    results.append(whole.new_zeros(len(heard), *whole.shape[1:]))
-                results[index] = results[index].index_copy(0, members, whole)
+            for members in (heard == count).nonzero().flatten().split(_CHUNKS_AT_ONCE):
+                part = tokens[members].unflatten(1, (bands, rows))[:, :, :count].flatten(1, 2)
+                last, states = self.encoded(part, keep_all)
+                for index, state in enumerate((last, *(states or ()))):
+                    patches = F.pad(state[:, 1:].unflatten(1, (bands, count)), (0, 0, 0, rows - count))
+                    whole = torch.cat([state[:, :1], patches.flatten(1, 2)], dim=1)
+                    if index == len(results):
+                        results.append(whole.new_zeros(len(heard), *whole.shape[1:]))
+                    results[index] = results[index].index_copy(0, members, whole)
         return results
 
     def _embeddings(self, tokens: Tensor, plan: ChunkPlan, hidden_states: tuple[Tensor, ...] | None) -> GramOutput:
