@@ -43,6 +43,10 @@ _PUBLIC_NAMES = {
     "GramFeatureExtractor": "spatial_audio_lm.models.gram.feature_extraction_gram",
     "GramModel": "spatial_audio_lm.models.gram.modeling_gram",
     "GramForPreTraining": "spatial_audio_lm.models.gram.modeling_gram_pretraining",
+    "WavJEPAConfig": "spatial_audio_lm.models.wavjepa.configuration_wavjepa",
+    "WavJEPAFeatureExtractor": "spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa",
+    "WavJEPAModel": "spatial_audio_lm.models.wavjepa.modeling_wavjepa",
+    "WavJEPAForPreTraining": "spatial_audio_lm.models.wavjepa.modeling_wavjepa_pretraining",
     "SpatialASTConfig": "spatial_audio_lm.models.spatial_ast.configuration_spatial_ast",
     "SpatialASTFeatureExtractor": "spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast",
     "SpatialASTModel": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
@@ -97,6 +101,14 @@ if TYPE_CHECKING:
         SpatialASTForSoundEventLocalization as SpatialASTForSoundEventLocalization,
     )
     from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel as SpatialASTModel
+    from spatial_audio_lm.models.wavjepa.configuration_wavjepa import WavJEPAConfig as WavJEPAConfig
+    from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import (
+        WavJEPAFeatureExtractor as WavJEPAFeatureExtractor,
+    )
+    from spatial_audio_lm.models.wavjepa.modeling_wavjepa import WavJEPAModel as WavJEPAModel
+    from spatial_audio_lm.models.wavjepa.modeling_wavjepa_pretraining import (
+        WavJEPAForPreTraining as WavJEPAForPreTraining,
+    )
     from spatial_audio_lm.pipelines.answers import EventsResult as EventsResult
     from spatial_audio_lm.pipelines.answers import QueryResult as QueryResult
     from spatial_audio_lm.pipelines.locating import SoundEventLocator as SoundEventLocator

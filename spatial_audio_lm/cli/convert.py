@@ -31,6 +31,8 @@ def convert(
     audio_mae: the authors' pretrained.pth (with its decoder) or finetuned.pth (with its classifier).
 
     gram: model.safetensors of the Hub, or a .ckpt file of the authors' training.
+
+    wavjepa: model.safetensors of the Hub with its config.json beside it, or a .ckpt file of the authors' training.
     """
     if system not in CONVERTERS:
         near = difflib.get_close_matches(system, CONVERTERS, n=1)

@@ -128,6 +128,21 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
             ("mono", "mono-patch", "one channel"),
         )
     ),
+    *(
+        PublishedCheckpoint(
+            name=f"wavjepa-{variant}",
+            hub_id=f"labhamlet/wavjepa-{variant}",
+            file="model.safetensors",
+            layout=f"wavjepa {variant}",
+            converter="wavjepa",
+            license="mit (tag of the Hub's card; the code labhamlet/wavjepa is BSD 3-Clause)",
+            description=description,
+        )
+        for variant, description in (
+            ("base", "WavJEPA: embeddings of raw waveforms of one channel, every 10 ms"),
+            ("nat-base", "WavJEPA-Nat: the same of two ears, trained on sounds in rooms with noise"),
+        )
+    ),
 )
 
 
@@ -138,6 +153,7 @@ CONVERTERS: dict[str, tuple[str, str]] = {
     "dspast": ("spatial_audio_lm.models.dspast.convert_dspast", "convert_dspast"),
     "audio_mae": ("spatial_audio_lm.models.audio_mae.convert_audio_mae", "convert_audio_mae"),
     "gram": ("spatial_audio_lm.models.gram.convert_gram", "convert_gram"),
+    "wavjepa": ("spatial_audio_lm.models.wavjepa.convert_wavjepa", "convert_wavjepa"),
 }
 
 

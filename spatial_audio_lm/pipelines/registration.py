@@ -60,6 +60,10 @@ def register_auto_classes() -> None:
     from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
     from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
     from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel
+    from spatial_audio_lm.models.wavjepa.configuration_wavjepa import WavJEPAConfig
+    from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import WavJEPAFeatureExtractor
+    from spatial_audio_lm.models.wavjepa.modeling_wavjepa import WavJEPAModel
+    from spatial_audio_lm.models.wavjepa.modeling_wavjepa_pretraining import WavJEPAForPreTraining
 
     for config, model in (
         (ElsaConfig, ElsaModel),
@@ -69,6 +73,7 @@ def register_auto_classes() -> None:
         (DSpASTConfig, DSpASTModel),
         (AudioMAEConfig, AudioMAEModel),
         (GramConfig, GramModel),
+        (WavJEPAConfig, WavJEPAModel),
     ):
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, model, exist_ok=True)
@@ -77,8 +82,10 @@ def register_auto_classes() -> None:
     AutoFeatureExtractor.register(DSpASTConfig, DSpASTFeatureExtractor, exist_ok=True)
     AutoFeatureExtractor.register(AudioMAEConfig, AudioMAEFeatureExtractor, exist_ok=True)
     AutoFeatureExtractor.register(GramConfig, GramFeatureExtractor, exist_ok=True)
+    AutoFeatureExtractor.register(WavJEPAConfig, WavJEPAFeatureExtractor, exist_ok=True)
     AutoModelForPreTraining.register(AudioMAEConfig, AudioMAEForPreTraining, exist_ok=True)
     AutoModelForPreTraining.register(GramConfig, GramForPreTraining, exist_ok=True)
+    AutoModelForPreTraining.register(WavJEPAConfig, WavJEPAForPreTraining, exist_ok=True)
     AutoModelForAudioClassification.register(AudioMAEConfig, AudioMAEForAudioClassification, exist_ok=True)
     AutoProcessor.register(ElsaConfig, ElsaProcessor, exist_ok=True)
 

@@ -18,6 +18,7 @@ from tests.parity.gram_parity import check_gram, check_gram_pretrain
 from tests.parity.gram_scene_parity import check_gram_scene
 from tests.parity.parity_case import ParityCase
 from tests.parity.spatial_ast_parity import check_spatial_ast
+from tests.parity.wavjepa_parity import check_wavjepa, check_wavjepa_pretrain
 
 CASES = Path(os.environ.get("SPATIAL_AUDIO_LM_PARITY_CASES") or Path(__file__).parent / "cases")
 FOLDERS = sorted(path.parent for path in CASES.glob("*/manifest.json"))
@@ -45,6 +46,10 @@ CHECKS: dict[str, Callable[[ParityCase], None]] = {
     "gram_binaural_pretrain": check_gram_pretrain,
     "gram_binaural_time_pretrain": check_gram_pretrain,
     "spatial_ast": check_spatial_ast,
+    "wavjepa": check_wavjepa,
+    "wavjepa_nat": check_wavjepa,
+    "wavjepa_nat_pretrain": check_wavjepa_pretrain,
+    "wavjepa_pretrain": check_wavjepa_pretrain,
 }
 
 

@@ -1,0 +1,1 @@
+"""WavJEPA and WavJEPA-Nat: embeddings of raw waveforms of one or two channels."""
