@@ -145,7 +145,7 @@ class SceneEncoder:
         """
         if kind not in _FROM_SETTINGS:
             raise ConfigError(
-                f"a new encoder is to be a {kind!r}; only {' and '.join(_FROM_SETTINGS)} can be made from settings alone"
+                f"a new encoder is to be a {kind!r}; only {' and '.join(_FROM_SETTINGS)} are made of settings alone"
             )
         model_class, extractor_class, _ = _entry(kind)
         config = model_class.config_class(**settings)
