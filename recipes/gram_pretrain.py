@@ -18,7 +18,7 @@ and rooms that are not trained on. The output folder's `final` loads with `GramM
 
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,12 +49,16 @@ CHANNELS = {"binaural": 2, "foa": 4, "mono": 4}  # of the responses; a mono mode
 
 
 @dataclass
+class HeldOut(SceneSources):
+    num_scenes: int = 0  # always the same; 0: none. clip_folder null: that of the training, if it has one
+
+
+@dataclass
 class Data(SceneSources):
     scenes: NaturalisticSettings = field(default_factory=NaturalisticSettings)  # among them clean_ratio
     seed: int = 0  # of the scenes; loop.seed is that of the model, the order, the crops and the masks
     num_workers: int = 0  # that render scenes beside the training
-    held_out: SceneSources | None = None  # clips and rooms that are only measured, each loop.evaluate_every_steps
-    held_out_scenes: int = 64  # of them, always the same
+    held_out: HeldOut = field(default_factory=HeldOut)  # is only measured, each loop.evaluate_every_steps
 
 
 @dataclass
@@ -101,8 +105,8 @@ def check(config: Config, model: GramConfig) -> None:
     data = config.data
     if config.crops_per_scene < 1:
         raise ConfigError(f"crops_per_scene is {config.crops_per_scene}; expected 1 or more")
-    if data.held_out_scenes < 1:
-        raise ConfigError(f"held_out_scenes is {data.held_out_scenes}; expected 1 or more, or held_out null")
+    if data.held_out.num_scenes < 0:
+        raise ConfigError(f"held_out.num_scenes is {data.held_out.num_scenes}; expected 1 or more, or 0 for none")
     frames = 1 + round(data.scenes.duration_s * model.sampling_rate) // model.hop_length
     if config.pad_to_frames is not None and config.pad_to_frames < max(frames, model.num_frames):
         raise ConfigError(
@@ -188,7 +192,12 @@ def main(config: Config) -> Path:
     # data
     with accelerator.main_process_first():
         scenes = naturalistic(config.data, config, gram_config, "bank")
-        held_out = config.data.held_out and naturalistic(config.data.held_out, config, gram_config, "bank_held_out")
+        held_out = None
+        if config.data.held_out.num_scenes:
+            unseen = replace(
+                config.data.held_out, clip_folder=config.data.held_out.clip_folder or config.data.clip_folder
+            )
+            held_out = naturalistic(unseen, config, gram_config, "bank_held_out")
     dataset = SceneBatches(scenes, config.loop.seed)
     measured = SceneBatches(held_out, config.loop.seed) if held_out is not None else dataset
     sampler = EpochSampler(
@@ -222,7 +231,7 @@ def main(config: Config) -> Path:
 
     # evaluation
     def evaluate(wrapped: nn.Module, progress: Progress) -> dict[str, float]:
-        numbers = [divmod(number, len(measured)) for number in range(config.data.held_out_scenes)]
+        numbers = [divmod(number, len(measured)) for number in range(config.data.held_out.num_scenes)]
         totals = {"masked_error": 0.0, "mean_spectrum_error": 0.0}
         mean_spectrum.eval()
         for first in range(0, len(numbers), config.batch_size):

@@ -10,7 +10,8 @@ the best known model reaches is given.
         --tasks '[{name: esc50, folder: DIR}]'
 
 A folder has a metadata.csv with file_name, class and fold, and for directions azimuth_deg and elevation_deg.
-Written to `output_dir`: table.md and results.json (every fold's score, the head that was chosen).
+Written to `output_dir`: table.md and results.json (every fold's score, its interval, the head that was chosen).
+docs/how-to/linear_probe.md goes through it.
 """
 
 import platform
@@ -22,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from spatial_audio_lm.data.labelled_clips import (
@@ -34,6 +38,7 @@ from spatial_audio_lm.data.labelled_clips import (
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import write_json, write_whole
 from spatial_audio_lm.metrics.generalizability import generalizability_score
+from spatial_audio_lm.metrics.intervals import Interval, bootstrap_interval
 from spatial_audio_lm.pipelines.scene_embeddings import LogMelEmbedder, SceneEncoder, embed_all
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
@@ -42,10 +47,11 @@ from spatial_audio_lm.training.probe_heads import (
     TASK_KINDS,
     FittedHead,
     ProbeSettings,
-    evaluate_head,
     fit_head,
     fold_splits,
     grid,
+    predict,
+    score_of,
 )
 
 LOG_MEL = "log-mel"  # the baseline, as an encoder's name
@@ -65,6 +71,7 @@ class Task:
     format: str | None = None  # of its files, where the number of channels does not tell it
     column: str = "class"  # of the classes, several parted by ";"
     fold_column: str = "fold"
+    group_column: str | None = None  # clips with one value are drawn together for the interval; null: each by itself
     folds: list[str] | None = None  # of the recordings to use at all; null: all
     test_folds: list[str] | None = None  # null: every one of them in turn
     pooling: str | None = None  # null: the encoder's usual one; log-mel has no other than its own
@@ -98,6 +105,7 @@ class Config:
     new_gram: dict[str, Any] = field(default_factory=dict)  # settings that differ from GramConfig's
     synthesised: Synthesised = field(default_factory=Synthesised)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
+    resamples: int = 1000  # of the test clips, for the intervals
     embedding_batch_size: int = 16
     output_dir: str = "runs/linear_probe"
 
@@ -107,8 +115,10 @@ class Config:
             raise ConfigError(f"encoders {self.encoders}, tasks {names}: expected some, and each task's own name")
         if len(set(shown_names(self.encoders))) < len(self.encoders):
             raise ConfigError(f"encoders {self.encoders} end in one name twice: rename a folder")
-        if self.embedding_batch_size < 1:
-            raise ConfigError(f"embedding_batch_size is {self.embedding_batch_size}; expected 1 or more")
+        if min(self.embedding_batch_size, self.resamples) < 1:
+            raise ConfigError(
+                f"embedding_batch_size is {self.embedding_batch_size}, resamples {self.resamples}; expected 1 or more"
+            )
 
 
 def shown_names(encoders: Sequence[str]) -> list[str]:
@@ -167,13 +177,19 @@ def probe(encoder: Any, task: Task, recordings: LabelledRecordings, config: Conf
     tried = [fit(first, point) for point in grid(config.probe.grid_points, config.probe.seed)]
     chosen = max(tried, key=lambda fitted: fitted.valid_score)
     sign = -1.0 if task.kind == "direction" else 1.0
-    scores = {}
+    answers = torch.zeros(len(vectors), targets.shape[1] if targets.ndim > 1 else len(classes))
     for fold, split in splits.items():
         fitted = chosen if fold == first else fit(fold, chosen.settings)
-        scores[fold] = sign * evaluate_head(fitted.head, vectors, targets, task.kind, split.test)
+        with torch.inference_mode():
+            answers[split.test] = predict(fitted.head, vectors[split.test], task.kind)
+    tested = {fold: split.test for fold, split in splits.items()}
+    scores = {fold: sign * score_of(answers[rows], targets[rows], task.kind) for fold, rows in tested.items()}
+    groups = recordings.column(task.group_column) if task.group_column else range(len(vectors))
+    interval = interval_of(answers, targets, task.kind, tested, np.asarray(groups), config)
     return {
         "score": float(np.mean(list(scores.values()))),
         "deviation": float(np.std(list(scores.values()))),
+        "interval": sorted((sign * interval.low, sign * interval.high)),
         "folds": scores,
         "head": asdict(chosen.settings),
         "validation": sign * chosen.valid_score,
@@ -183,6 +199,22 @@ def probe(encoder: Any, task: Task, recordings: LabelledRecordings, config: Conf
         "classes": len(classes),
         "resampled": embedded.resampled,
     }
+
+
+def interval_of(
+    answers: Tensor, targets: Tensor, kind: str, tested: dict[str, Tensor], groups: NDArray[Any], config: Config
+) -> Interval:
+    """How much the mean over the folds would move with other test clips of the same kind; heads stay as they are."""
+    every = torch.cat(list(tested.values())).numpy()
+    fold_of = np.repeat(np.arange(len(tested)), [len(rows) for rows in tested.values()])
+
+    def mean_score(drawn: NDArray[np.int64]) -> float:
+        parts = [every[drawn[fold_of[drawn] == fold]] for fold in range(len(tested))]
+        if not all(map(len, parts)):
+            return float("nan")  # a fold of which nothing was drawn: left out
+        return float(np.mean([score_of(answers[rows], targets[rows], kind) for rows in map(torch.from_numpy, parts)]))
+
+    return bootstrap_interval(mean_score, groups[every], config.resamples, config.probe.seed)
 
 
 def scores_over_tasks(results: dict[str, dict[str, Any]], tasks: Sequence[Task]) -> dict[str, float]:
@@ -200,15 +232,18 @@ def scores_over_tasks(results: dict[str, dict[str, Any]], tasks: Sequence[Task])
 
 
 def table_of(results: dict[str, dict[str, Any]], tasks: Sequence[Task], overall: dict[str, float]) -> str:
-    """Encoders by tasks, each the mean and deviation over the folds."""
+    """Encoders by tasks: the mean over the folds, their deviation where there are several, the 95 % interval."""
     header = ["encoder", *(f"{task.name} ({SCORES[task.kind]})" for task in tasks)] + (["s(m)"] if overall else [])
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for name, rows in results.items():
         cells = [name]
         for task in tasks:
-            form = "{:.1f}° ± {:.1f}°" if task.kind == "direction" else "{:.3f} ± {:.3f}"
-            cells.append(form.format(rows[task.name]["score"], rows[task.name]["deviation"]))
+            found, form = rows[task.name], "{:.1f}°" if task.kind == "direction" else "{:.3f}"
+            several = f" ± {form.format(found['deviation'])}" if len(found["folds"]) > 1 else ""
+            ends = " to ".join(map(form.format, found["interval"]))
+            cells.append(f"{form.format(found['score'])}{several} ({ends})")
         lines.append("| " + " | ".join(cells + ([f"{overall[name]:.1f}"] if overall else [])) + " |")
+    lines += ["", "Mean ± deviation over the folds (95 % interval, by drawing the test clips again)."]
     return "\n".join(lines) + "\n"
 
 
@@ -244,6 +279,7 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
         "synthesised": asdict(config.synthesised),
         "new_gram": config.new_gram,
         "mono": config.mono,
+        "resamples": config.resamples,
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in ("numpy", "torch", "transformers")},
     }

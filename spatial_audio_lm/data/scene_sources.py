@@ -36,8 +36,6 @@ class SceneSources:
     rir_convention: str | None = None  # of four channels, where they do not say it either: ambix, gram, ...
 
     def __post_init__(self) -> None:
-        if self.folds is not None and self.clip_folder is None:
-            raise ConfigError("folds are of a clip_folder with metadata.csv: give clip_folder, or leave folds null")
         if self.noise_folder is not None and self.noise_shards is not None:
             raise ConfigError("noise_folder and noise_shards are both given: noises come from one of them")
         if not 1 <= self.procedural_seeds <= FIRST_UNSEEN_SEED:
@@ -58,7 +56,13 @@ class SceneSources:
 
 
 def clip_sources(sources: SceneSources, sample_rate: int) -> tuple[ClipSource, ClipSource]:
-    """Targets and noises at a rate in Hz."""
+    """Targets and noises at a rate in Hz.
+
+    Raises:
+        ConfigError: folds of no folder.
+    """
+    if sources.folds is not None and sources.clip_folder is None:
+        raise ConfigError("folds are of a clip_folder with metadata.csv: give clip_folder, or leave folds null")
     first = FIRST_UNSEEN_SEED if sources.unseen else 0
     seeds, synthesised = range(first, first + sources.procedural_seeds), ClipStore(None, sample_rate)
     clips: ClipSource

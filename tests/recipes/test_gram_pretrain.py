@@ -105,7 +105,7 @@ def test_folders_of_sounds_noises_and_responses(tmp_path: Path) -> None:
 def test_held_out_clips_and_rooms_are_only_measured(tmp_path: Path, bank: tuple[str, ...], capsys: Any) -> None:
     options = (*SHORT, *bank, "--loop.log_every_steps", "1")
     run(*options, "--loop.output_dir", str(tmp_path / "without"))
-    held_out = ("--data.held_out.unseen", "true", "--data.held_out_scenes", "5")
+    held_out = ("--data.held_out.unseen", "true", "--data.held_out.num_scenes", "5")
     run(*options, *held_out, "--loop.output_dir", str(tmp_path / "with"), "--loop.evaluate_every_steps", "1")
     assert weights(tmp_path / "without") == weights(tmp_path / "with")  # measuring changes nothing
     lines = [json.loads(line) for line in (tmp_path / "with" / "metrics.jsonl").read_text().splitlines()]
@@ -173,7 +173,7 @@ def test_base_is_the_published_size() -> None:
         (("--data.scenes.clean_ratio", "2"), "clean_ratio"),
         (("--data.rir_layout", "zip"), "rir_layout"),
         (("--data.rir_layout", "houses"), "goes with the layout houses"),
-        (("--data.held_out_scenes", "0"), "held_out_scenes is 0"),
+        (("--data.held_out.num_scenes", "-1"), "num_scenes is -1"),
         (("--batch_size", "1000"), "choose a smaller batch_size"),
     ],
 )
