@@ -19,6 +19,7 @@ Not read are the HDF5 files in which the authors kept the unbalanced clips: they
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -257,7 +258,7 @@ class SpatialSoundDataset:
         return {"waveform": waveform, "events": torch.from_numpy(events), **place}
 
 
-def convolve(dry: Samples, response: Samples) -> Samples:
+def convolve(dry: NDArray[Any], response: NDArray[Any]) -> NDArray[Any]:
     """A dry sound `(time,)` through a response `(channels, taps)`: `(channels, time + taps - 1)`.
 
     By an FFT of a length that is fast: the published one, of exactly that many points, takes ten times as long.

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.parity.audio_mae_parity import check_audio_mae_finetuned, check_audio_mae_pretrain
+from tests.parity.bat_parity import check_bat_end_to_end, check_bat_qformer
+from tests.parity.bat_render_parity import check_bat_render
 from tests.parity.dspast_parity import check_dspast
 from tests.parity.elsa_parity import check_elsa_clap
 from tests.parity.gram_parity import check_gram, check_gram_pretrain
@@ -27,6 +29,7 @@ FOLDERS = sorted(path.parent for path in CASES.glob("*/manifest.json"))
 SYSTEMS = {
     "audio_mae": "spatial_audio_lm.models.audio_mae",
     "bat": "spatial_audio_lm.models.bat",
+    "bat_render": "spatial_audio_lm.question_answering.rendering",
     "dspast": "spatial_audio_lm.models.dspast",
     "elsa": "spatial_audio_lm.models.elsa",
     "gram": "spatial_audio_lm.models.gram",
@@ -37,6 +40,9 @@ SYSTEMS = {
 CHECKS: dict[str, Callable[[ParityCase], None]] = {
     "audio_mae_finetuned": check_audio_mae_finetuned,
     "audio_mae_pretrain": check_audio_mae_pretrain,
+    "bat_qformer": check_bat_qformer,
+    "bat_render": check_bat_render,
+    "bat_tiny_end_to_end": check_bat_end_to_end,
     "dspast": check_dspast,
     "elsa_clap": check_elsa_clap,
     "gram_scene": check_gram_scene,
