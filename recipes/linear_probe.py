@@ -47,6 +47,7 @@ from spatial_audio_lm.training.probe_heads import (
     TASK_KINDS,
     FittedHead,
     ProbeSettings,
+    clip_scores,
     fit_head,
     fold_splits,
     grid,
@@ -207,12 +208,16 @@ def interval_of(
     """How much the mean over the folds would move with other test clips of the same kind; heads stay as they are."""
     every = torch.cat(list(tested.values())).numpy()
     fold_of = np.repeat(np.arange(len(tested)), [len(rows) for rows in tested.values()])
+    of_clips = None if kind == "multilabel" else clip_scores(answers, targets, kind)
+
+    def fold_score(rows: Tensor) -> float:
+        return score_of(answers[rows], targets[rows], kind) if of_clips is None else float(of_clips[rows].mean())
 
     def mean_score(drawn: NDArray[np.int64]) -> float:
         parts = [every[drawn[fold_of[drawn] == fold]] for fold in range(len(tested))]
         if not all(map(len, parts)):
             return float("nan")  # a fold of which nothing was drawn: left out
-        return float(np.mean([score_of(answers[rows], targets[rows], kind) for rows in map(torch.from_numpy, parts)]))
+        return float(np.mean([fold_score(torch.from_numpy(rows)) for rows in parts]))
 
     return bootstrap_interval(mean_score, groups[every], config.resamples, config.probe.seed)
 

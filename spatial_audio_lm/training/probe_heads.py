@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.metrics.detection import mean_average_precision
-from spatial_audio_lm.metrics.localization import localization_scores
+from spatial_audio_lm.metrics.localization import direction_error_deg
 
 TASK_KINDS = ("multiclass", "multilabel", "direction")
 HIDDEN_LAYERS = (1, 2)
@@ -167,6 +167,14 @@ def loss_of(predicted: Tensor, targets: Tensor, kind: str) -> Tensor:
     return F.mse_loss(predicted, targets)
 
 
+def clip_scores(predicted: Tensor, targets: Tensor, kind: str) -> Tensor:
+    """What each clip adds to a score that is a mean over clips: 1 where the class is right, or minus the angle in
+    degrees, `(clips,)` float64. A mean average precision is none."""
+    if kind == "multiclass":
+        return (predicted.argmax(1) == targets).double()
+    return -torch.from_numpy(direction_error_deg(predicted.cpu().numpy(), targets.cpu().numpy()))
+
+
 def score_of(predicted: Tensor, targets: Tensor, kind: str) -> float:
     """Accuracy, mean average precision, or the mean angle in degrees with a minus sign: higher is better.
 
@@ -175,11 +183,9 @@ def score_of(predicted: Tensor, targets: Tensor, kind: str) -> float:
         targets: `(clips,)` class numbers, `(clips, classes)` 0 or 1, or `(clips, 3)` unit vectors.
         kind: one of `TASK_KINDS`.
     """
-    if kind == "multiclass":
-        return float((predicted.argmax(1) == targets).double().mean())
     if kind == "multilabel":
         return mean_average_precision(predicted.cpu().numpy(), targets.cpu().numpy()).value
-    return -localization_scores(predicted.cpu().numpy(), targets.cpu().numpy()).great_circle_mean_deg
+    return float(clip_scores(predicted, targets, kind).mean())
 
 
 def fit_head(

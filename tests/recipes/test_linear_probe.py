@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from spatial_audio_lm.errors import ChannelError, CheckpointError, ConfigError, DataError
 from spatial_audio_lm.files import read_json
@@ -31,7 +32,8 @@ def tone_folder(folder: Path, channels: int = 1) -> str:
         name, pitch = ("high", 3000) if number % 2 else ("low", 300)
         tone = 0.3 * np.sin(2 * np.pi * pitch * rng.uniform(0.9, 1.1) * time) + 0.001 * rng.standard_normal(len(time))
         SpatialAudio.from_array(np.tile(tone.astype(np.float32), (channels, 1)), RATE).save(folder / f"{number}.wav")
-        rows.append({"file_name": f"{number}.wav", "class": name, "fold": number // 2 % 3})
+        coin = "heads" if number * number % 7 < 3 else "tails"
+        rows.append({"file_name": f"{number}.wav", "class": name, "fold": number // 2 % 3, "coin": coin})
     with (folder / "metadata.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -48,6 +50,9 @@ def test_tiny_config_runs_and_writes_everything(
         assert set(rows) == {"sounds", "directions"} and set(rows["sounds"]["folds"]) == {"1", "2", "3"}
         assert 0 <= rows["sounds"]["score"] <= 1 and 0 < rows["directions"]["score"] < 180
         assert rows["sounds"]["clips"] == 36 and rows["sounds"]["classes"] == 4
+        for found in rows.values():
+            low, high = found["interval"]
+            assert low <= found["score"] <= high and low < high
     assert results["new-gram"]["sounds"]["pooling"] == "raw" and results["new-gram"]["sounds"]["dim"] == 8 * 32
     assert results["new-gram"]["directions"]["pooling"] == "cls" and results["new-gram"]["directions"]["dim"] == 32
     assert results["log-mel"]["sounds"]["dim"] == 4 * 256
@@ -58,6 +63,39 @@ def test_tiny_config_runs_and_writes_everything(
     written = read_json(tmp_path / "out" / "results.json")  # strict: no NaN, no key twice
     assert written["results"] == results and written["s(m)"]["log-mel"] == 0.0
     assert str(tmp_path) not in (tmp_path / "out" / "results.json").read_text()
+
+
+def test_intervals_of_scores_known_by_hand(recipe: ModuleType) -> None:
+    """Sixty of eighty right: the normal interval. Twice the same clip is one clip: wider by the square root of two."""
+    targets = torch.zeros(80, dtype=torch.long)
+    answers = torch.tensor([[1.0, 0.0]] * 3 + [[0.0, 1.0]]).repeat(20, 1)
+    tested = {"1": torch.arange(0, 40), "2": torch.arange(40, 80)}
+
+    def width(groups: np.ndarray) -> float:
+        found = recipe.interval_of(answers, targets, "multiclass", tested, groups, recipe.Config(resamples=3000))
+        assert (found.low + found.high) / 2 == pytest.approx(0.75, abs=0.02)
+        return found.high - found.low
+
+    normal = 2 * 1.96 * (0.75 * 0.25 / 80) ** 0.5
+    assert width(np.arange(80)) == pytest.approx(normal, rel=0.15)
+    answers = torch.tensor([[1.0, 0.0]] * 6 + [[0.0, 1.0]] * 2).repeat(10, 1)
+    assert width(np.arange(80) // 2) == pytest.approx(normal * 2**0.5, rel=0.15)
+
+
+def test_clips_of_one_recording_are_drawn_together(recipe: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "tones").mkdir()
+    folder = tone_folder(tmp_path / "tones")
+    settings = ProbeSettings(hidden_size=8, max_epochs=3, grid_points=1)
+
+    def run(column: str | None) -> Any:
+        task = recipe.Task("tones", folder=folder, column="coin", test_folds=["0"], group_column=column)
+        return recipe.main(recipe.Config(["log-mel"], tasks=[task], probe=settings, output_dir=str(tmp_path / "out")))
+
+    alone, together = run(None)["log-mel"]["tones"], run("class")["log-mel"]["tones"]
+    assert alone["score"] == together["score"] and alone["interval"] != together["interval"]
+    assert " ± " not in (tmp_path / "out" / "table.md").read_text().splitlines()[2]  # one fold
+    with pytest.raises(DataError, match="has no column recording"):
+        run("recording")
 
 
 def test_same_seed_same_files(recipe: ModuleType, tmp_path: Path) -> None:
@@ -88,7 +126,7 @@ def test_folds_that_are_left_out_are_not_read(recipe: ModuleType, tmp_path: Path
     folder = tone_folder(tmp_path / "tones")
     lines = (tmp_path / "tones" / "metadata.csv").read_text().splitlines()
     (tmp_path / "tones" / "silent.wav").write_bytes(b"no sound")
-    (tmp_path / "tones" / "metadata.csv").write_text("\n".join([*lines, "silent.wav,high,5"]) + "\n")
+    (tmp_path / "tones" / "metadata.csv").write_text("\n".join([*lines, "silent.wav,high,5,tails"]) + "\n")
     settings = ProbeSettings(hidden_size=16, max_epochs=3, grid_points=1)
     task = recipe.Task("tones", folder=folder, folds=["0", "1", "2"], test_folds=["2"])
     config = recipe.Config(["log-mel"], tasks=[task], probe=settings, output_dir=str(tmp_path / "out"))
@@ -124,7 +162,7 @@ def test_what_does_not_fit_is_refused(recipe: ModuleType, tmp_path: Path) -> Non
         run("nothing")
     with pytest.raises(ConfigError, match="pooling is 'raw'; elsa has joint"):
         run("elsa-tiny", pooling="raw")
-    with pytest.raises(DataError, match="tones has no column azimuth_deg; it has file_name, class, fold"):
+    with pytest.raises(DataError, match="tones has no column azimuth_deg; it has file_name, class, fold, coin"):
         run(kind="direction")
     with pytest.raises(DataError, match="has no column split"):
         run(fold_column="split")
@@ -140,4 +178,6 @@ def test_what_does_not_fit_is_refused(recipe: ModuleType, tmp_path: Path) -> Non
         recipe.Config(tasks=[recipe.Task("a"), recipe.Task("a")])
     with pytest.raises(ConfigError, match="end in one name twice"):
         recipe.Config(["a/final", "b/final"])
+    with pytest.raises(ConfigError, match="resamples 0; expected 1 or more"):
+        recipe.Config(resamples=0)
     assert not out.exists()
