@@ -28,6 +28,9 @@ from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import (
     SpatialASTForSoundEventLocalization,
     SpatialASTModel,
 )
+from spatial_audio_lm.models.wavjepa.configuration_wavjepa import WavJEPAConfig
+from spatial_audio_lm.models.wavjepa.modeling_wavjepa import WavJEPAModel
+from spatial_audio_lm.models.wavjepa.modeling_wavjepa_pretraining import WavJEPAForPreTraining
 
 Inputs = dict[str, Any]
 
@@ -164,6 +167,20 @@ SMALL_GRAM = {
     "decoder_windows": [2, 0, 4],
 }
 
+SMALL_WAVJEPA = {
+    "window_samples": 400,
+    "conv_layers": [(8, 10, 5), (8, 4, 2), (12, 2, 2)],
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "predictor_hidden_size": 24,
+    "predictor_num_hidden_layers": 2,
+    "predictor_num_attention_heads": 2,
+    "predictor_intermediate_size": 32,
+    "average_top_k": 2,
+}
+
 SMALL_DSPAST = SMALL_BINAURAL | {"branch_dim": 20}
 
 SMALL_AUDIO_MAE = {
@@ -187,6 +204,14 @@ SMALL_AUDIO_MAE = {
 def patch_mask(batch: int) -> Inputs:
     """25 of 32 patches hidden, others in each item."""
     return {"mask": noise(5, batch, 32).argsort(1).argsort(1) >= 7}
+
+
+def wavjepa_masks(batch: int) -> Inputs:
+    """Of 19 time steps some are the context, others in each item, and of the rest each group has some as targets."""
+    steps = noise(6, batch, 19).argsort(1).argsort(1)
+    size = 5 + torch.arange(batch)[:, None] % 3
+    groups = torch.stack([(steps > 7) & (steps % 4 != group) for group in range(3)], dim=1)
+    return {"context_mask": steps < size, "target_masks": groups}
 
 
 def compact_elsa() -> ElsaModel:
@@ -319,6 +344,28 @@ CASES = {
             "mask": noise(1, batch, 8).argsort(dim=1) < 4,
         },
         shapes={"logits": (8, 64)},
+    ),
+    **{
+        f"wavjepa_{channels}": ModelCase(
+            build=built(lambda channels=channels: WavJEPAModel(WavJEPAConfig(channels, **SMALL_WAVJEPA))),
+            inputs=lambda batch, channels=channels: {"input_values": noise(0, batch, channels, 700)},
+            shapes={
+                "last_hidden_state": (channels, 33, 32),
+                "frame_embeddings": (33, 32),
+                "scene_mean": (32,),
+                "scene_channels": (channels * 32,),
+            },
+            time_inputs=("input_values",),
+            mask="attention_mask",
+            attention=True,
+        )
+        for channels in (1, 2)
+    },
+    "wavjepa_pretraining": ModelCase(
+        build=built(lambda: WavJEPAForPreTraining(WavJEPAConfig(2, **SMALL_WAVJEPA))),
+        inputs=lambda batch: {"input_values": noise(0, batch, 2, 400), **wavjepa_masks(batch)},
+        shapes={"targets": (38, 32), "local_features": (38, 32)},
+        loss_inputs=wavjepa_masks,
     ),
     "spatial_ast": ModelCase(
         build=built(lambda: SpatialASTModel(SpatialASTConfig(**SMALL_BINAURAL))),

@@ -8,7 +8,7 @@ from spatial_audio_lm.layers.model_config import ModelConfig
 from spatial_audio_lm.layers.waveform_encoder import ConvLayer, conv_frames, hop, receptive_field
 from spatial_audio_lm.objectives.latent_prediction import TARGET_NORMS
 
-# Channels, kernel, stride: a frame every 160 samples, of 200 (paper, appendix A).
+# Channels, kernel, stride: a frame every 160 samples, of 240 (paper, appendix A).
 CONV_LAYERS: tuple[ConvLayer, ...] = ((512, 10, 5), *[(512, 3, 2)] * 4, (512, 2, 2))
 MASK_ALIGNMENTS = ("aligned", "interleaved")
 _VARIANTS: dict[str, dict[str, Any]] = {"base": {"num_channels": 1}, "nat-base": {"num_channels": 2}}

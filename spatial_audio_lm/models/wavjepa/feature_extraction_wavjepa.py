@@ -74,6 +74,20 @@ class WavJEPAFeatureExtractor(SequenceFeatureExtractor):
         """
         return WavJEPAConfig(self.feature_size, self.sampling_rate, self.window_samples, self.conv_layers)
 
+    def require_model(self, config: WavJEPAConfig) -> None:
+        """Refuses a model with other windows than these.
+
+        Raises:
+            ConfigError: which setting differs.
+        """
+        own = self.model_config()
+        for name in ("num_channels", "sampling_rate", "window_samples", "conv_layers"):
+            if getattr(own, name) != getattr(config, name):
+                raise ConfigError(
+                    f"{name} is {getattr(own, name)} in the feature extractor and {getattr(config, name)} in the "
+                    "model: use WavJEPAFeatureExtractor.for_model(model.config)"
+                )
+
     def extract(self, windows: Tensor) -> Tensor:
         """Windows `(..., channels, samples)` with mean 0 and deviation 1, float32, without checks."""
         windows = windows.float()
@@ -131,7 +145,7 @@ class WavJEPAFeatureExtractor(SequenceFeatureExtractor):
         clips = [self.channels_of(recording, mono) for recording in spatial_audios(audio, sampling_rate, format)]
         samples = torch.tensor([clip.shape[1] for clip in clips])
         plan_windows(self.model_config(), samples)  # refuses what is too short
-        rows = [self._normal(self.at_level(clip), published_padding) for clip in clips]
+        rows = [self.normal(self.at_level(clip), published_padding) for clip in clips]
         longest = max(row.shape[1] for row in rows)
         data: dict[str, Any] = {
             "input_values": torch.stack([F.pad(row, (0, longest - row.shape[1])) for row in rows]),
@@ -161,8 +175,8 @@ class WavJEPAFeatureExtractor(SequenceFeatureExtractor):
             return recording.require(sample_rate=self.sampling_rate).waveform.expand(2, -1)
         return recording.require(format=wanted, sample_rate=self.sampling_rate).waveform
 
-    def _normal(self, waveform: Tensor, published_padding: bool) -> Tensor:
-        """A recording window by window; the last one as it is, or filled with zeros first."""
+    def normal(self, waveform: Tensor, published_padding: bool = False) -> Tensor:
+        """A recording `(channels, samples)` window by window; the last one as it is, or filled with zeros first."""
         if published_padding:
             waveform = F.pad(waveform, (0, -waveform.shape[1] % self.window_samples))
         parts = waveform.split(self.window_samples, dim=1)

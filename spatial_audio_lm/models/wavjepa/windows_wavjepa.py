@@ -1,6 +1,6 @@
 """How a recording of any length becomes windows, and which frames of them count.
 
-A window is what the encoder hears at once: 32159 samples, 200 frames of 12.5 ms, one every 10 ms. By default the last
+A window is what the encoder hears at once: 32159 samples, 200 frames of 15 ms, one every 10 ms. By default the last
 window has the samples that are left, and nothing behind them is heard: not by the mean and deviation that a window is
 brought to, not by the norm in the convolutions, not by attention. A rest of less than one frame is not heard at all.
 Ten seconds are 995 frames.
