@@ -22,6 +22,17 @@ _PUBLIC_NAMES = {
     "SpatialAudioError": "spatial_audio_lm.errors",
     "SceneRecord": "spatial_audio_lm.simulation.records",
     "render_scene": "spatial_audio_lm.simulation.scenes",
+    "NaturalisticRecord": "spatial_audio_lm.simulation.naturalistic_records",
+    "NaturalisticSettings": "spatial_audio_lm.simulation.naturalistic_records",
+    "NaturalisticClips": "spatial_audio_lm.data.naturalistic_clips",
+    "render_naturalistic": "spatial_audio_lm.simulation.naturalistic_scenes",
+    "AudioFolder": "spatial_audio_lm.data.unlabelled_clips",
+    "NpyShardClips": "spatial_audio_lm.data.unlabelled_clips",
+    "ListedClips": "spatial_audio_lm.simulation.naturalistic_sources",
+    "BankRirs": "spatial_audio_lm.simulation.naturalistic_sources",
+    "RirSetFolder": "spatial_audio_lm.data.rir_sets",
+    "RirSetShards": "spatial_audio_lm.data.rir_sets",
+    "HouseSceneRirs": "spatial_audio_lm.data.house_scene_rirs",
     "ElsaConfig": "spatial_audio_lm.models.elsa.configuration_elsa",
     "ElsaSpatialConfig": "spatial_audio_lm.models.elsa.configuration_elsa",
     "ElsaFeatureExtractor": "spatial_audio_lm.models.elsa.feature_extraction_elsa",
@@ -53,6 +64,7 @@ _PUBLIC_NAMES = {
     "SpatialASTForSoundEventLocalization": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
     "SpatialQuery": "spatial_audio_lm.pipelines.querying",
     "QueryResult": "spatial_audio_lm.pipelines.answers",
+    "SceneEncoder": "spatial_audio_lm.pipelines.scene_embeddings",
     "SoundEventLocator": "spatial_audio_lm.pipelines.locating",
     "EventsResult": "spatial_audio_lm.pipelines.answers",
     "ZeroShotSpatialAudioClassificationPipeline": "spatial_audio_lm.pipelines.zero_shot",
@@ -60,6 +72,12 @@ _PUBLIC_NAMES = {
 }
 
 if TYPE_CHECKING:
+    from spatial_audio_lm.data.house_scene_rirs import HouseSceneRirs as HouseSceneRirs
+    from spatial_audio_lm.data.naturalistic_clips import NaturalisticClips as NaturalisticClips
+    from spatial_audio_lm.data.rir_sets import RirSetFolder as RirSetFolder
+    from spatial_audio_lm.data.rir_sets import RirSetShards as RirSetShards
+    from spatial_audio_lm.data.unlabelled_clips import AudioFolder as AudioFolder
+    from spatial_audio_lm.data.unlabelled_clips import NpyShardClips as NpyShardClips
     from spatial_audio_lm.errors import SpatialAudioError as SpatialAudioError
     from spatial_audio_lm.layers.event_localization import SoundEvent as SoundEvent
     from spatial_audio_lm.models.audio_mae.configuration_audio_mae import AudioMAEConfig as AudioMAEConfig
@@ -113,11 +131,17 @@ if TYPE_CHECKING:
     from spatial_audio_lm.pipelines.answers import QueryResult as QueryResult
     from spatial_audio_lm.pipelines.locating import SoundEventLocator as SoundEventLocator
     from spatial_audio_lm.pipelines.querying import SpatialQuery as SpatialQuery
+    from spatial_audio_lm.pipelines.scene_embeddings import SceneEncoder as SceneEncoder
     from spatial_audio_lm.pipelines.zero_shot import (
         ZeroShotSpatialAudioClassificationPipeline as ZeroShotSpatialAudioClassificationPipeline,
     )
     from spatial_audio_lm.signal.sound_files import audio_info as audio_info
     from spatial_audio_lm.signal.spatial_audio import SpatialAudio as SpatialAudio
+    from spatial_audio_lm.simulation.naturalistic_records import NaturalisticRecord as NaturalisticRecord
+    from spatial_audio_lm.simulation.naturalistic_records import NaturalisticSettings as NaturalisticSettings
+    from spatial_audio_lm.simulation.naturalistic_scenes import render_naturalistic as render_naturalistic
+    from spatial_audio_lm.simulation.naturalistic_sources import BankRirs as BankRirs
+    from spatial_audio_lm.simulation.naturalistic_sources import ListedClips as ListedClips
     from spatial_audio_lm.simulation.records import SceneRecord as SceneRecord
     from spatial_audio_lm.simulation.scenes import render_scene as render_scene
 
