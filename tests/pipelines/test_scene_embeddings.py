@@ -18,6 +18,7 @@ from spatial_audio_lm.models.gram.modeling_gram import GramModel
 from spatial_audio_lm.pipelines import scene_embeddings
 from spatial_audio_lm.pipelines.scene_embeddings import LogMelEmbedder, SceneEncoder, embed_all
 from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT, SpatialAudio
+from tests.models.model_cases import SMALL_WAVJEPA
 
 SIZES: dict[str, Any] = {
     "hidden_size": 32,
@@ -58,6 +59,27 @@ def test_gram_hears_clips_of_any_length(format: str) -> None:
     output = encoder.model(**features)
     for pooling, expected in (("cls", output.scene_cls), ("mean", output.scene_mean), ("raw", output.scene_raw)):
         assert torch.allclose(gram(format, pooling=pooling).embed(clips[:1]).vectors, expected, atol=1e-5), pooling
+
+
+@pytest.mark.parametrize("format", ["mono", "binaural"])
+def test_wavjepa_hears_clips_of_any_length(format: str) -> None:
+    channels = CHANNELS_OF_FORMAT[format]
+    settings = SMALL_WAVJEPA | {"num_channels": channels}
+    encoder = SceneEncoder.new("wavjepa", settings, 0)
+    clips = [sound(format, 16_000, 0.13), sound(format, 16_000, 0.31, seed=1), sound(format, 32_000, 0.07, seed=2)]
+    together = encoder.embed(clips)
+    assert together.vectors.shape == (3, 32) and together.resampled == 1
+    for row, clip in zip(together.vectors, clips, strict=True):
+        assert torch.allclose(encoder.embed([clip]).vectors[0], row, atol=1e-5)
+    output = encoder.model(**encoder.extractor([clips[1]]))
+    for pooling, expected in (("mean", output.scene_mean), ("channels", output.scene_channels)):
+        vectors = SceneEncoder.new("wavjepa", settings, 0, pooling=pooling).embed(clips[1:2]).vectors
+        assert torch.allclose(vectors, expected, atol=1e-5), pooling
+    if format == "binaural":
+        mono = [sound("mono", 16_000, 0.2)]
+        with pytest.raises(ChannelError, match=r"this wavjepa hears binaural .* mono: duplicate"):
+            encoder.embed(mono)
+        assert SceneEncoder.new("wavjepa", settings, 0, mono="duplicate").embed(mono).vectors.shape == (1, 32)
 
 
 def test_same_seed_same_new_encoder() -> None:
