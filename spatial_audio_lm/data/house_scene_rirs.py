@@ -36,6 +36,9 @@ class HouseSceneRirs:
             None for two.
         scenes: folder of the JSON files; None: they lie in that of the arrays.
 
+    Attributes:
+        sha256: of what the JSON files say, of the arrays' names and sizes, and of the convention; not of their numbers.
+
     Raises:
         ChannelError: another number of channels.
         FormatError: four channels without a convention.

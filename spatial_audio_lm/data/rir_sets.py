@@ -35,10 +35,14 @@ class RirSets(ABC):
     Args:
         folder: where they lie.
         names: of the sets.
-        content_digest: of what is in them, as far as can be told without reading all of it.
+        content_digest: of the names and sizes of what is there (`listing_digest`).
         sample_rate: Hz of the responses, which the arrays do not say.
         num_channels: 2 or 4; None takes that of the first set.
         convention: of four channels: see `signal.ambisonics.convert_foa`. None for two.
+
+    Attributes:
+        sha256: of names, sizes and convention. It does not see a file that was changed and kept its size: the published
+            sets are too large to be read before every training.
     """
 
     def __init__(

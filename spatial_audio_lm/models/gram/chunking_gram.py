@@ -58,8 +58,8 @@ def plan_chunks(config: GramConfig, frames: Tensor, published: bool = False) -> 
     else:
         if int(frames.min()) < step:
             raise AudioValueError(
-                f"a clip has {int(frames.min())} frames; GRAM needs those of one patch at least, {step} "
-                f"({1e3 * step * config.frame_s:g} ms): pad the recording"
+                f"a clip has {int(frames.min())} frames; GRAM needs those of one patch at least, {step}, which "
+                f"{1e3 * (step - 1) * config.frame_s:g} ms of sound have: pad the recording"
             )
         rows = total = (frames - 1 + step - 1) // step
         row_s = torch.full(frames.shape, step * config.frame_s, device=frames.device)

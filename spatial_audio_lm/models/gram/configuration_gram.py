@@ -41,7 +41,8 @@ class GramConfig(ModelConfig):
     Args:
         audio_format: what the model hears: "mono", "binaural" or "foa" (1, 2 or 7 feature maps).
         channel_convention: what order and gains the channels of ambisonics have inside of the model (see
-            `convert_foa`): "ambix", or "gram" for the published weights. Recordings are AmbiX at the door either way.
+            `convert_foa`): "ambix", "n3d", "fuma", or "gram" for the published weights. Recordings are AmbiX at the
+            door whichever it is.
         sampling_rate, hop_length: of the spectrograms, in Hz and samples.
         num_mel_bins: mel bands.
         num_frames: frames of a chunk, which the encoder hears at once.
