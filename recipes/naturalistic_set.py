@@ -12,18 +12,16 @@ azimuth_deg and elevation_deg (0 = front, positive = left and up), distance_m, s
 `datasets` and recipes/linear_probe.py read. metadata.csv is written last: where it is, the set is whole.
 """
 
-import csv
-import io
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from spatial_audio_lm.data.clip_folders import write_metadata
 from spatial_audio_lm.data.naturalistic_clips import NaturalisticClips
 from spatial_audio_lm.data.scene_sources import SceneSources, clip_sources, rir_source
 from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.naturalistic_records import NaturalisticRecord, NaturalisticSettings
 from spatial_audio_lm.training.config import load_config
@@ -36,7 +34,7 @@ class Part(SceneSources):
     """One fold of the set: its clips, and the rooms they are heard in."""
 
     fold: str = "1"  # its name in metadata.csv; of a clip folder the clips of this fold, unless `folds` says others
-    versions: int = 1  # scenes a clip, each in another room
+    versions: int = 1  # scenes a clip, each drawn anew
 
 
 @dataclass
@@ -109,11 +107,7 @@ def main(config: Config) -> Path:
                 )
                 rows.append(row_of(record, f"{name}.flac", part.fold, gain))
                 bar.update()
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(output / "metadata.csv", text.getvalue().encode())
+    write_metadata(output, rows)
     print(f"{output}: {len(rows)} scenes of {len({row['class'] for row in rows})} classes")
     return output
 

@@ -6,12 +6,14 @@ when asked for. The format is the audio folder of `datasets`, so `load_dataset("
 
 import csv
 import hashlib
+import io
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spatial_audio_lm.errors import DataError
+from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.language.vocabulary import sound_class
 from spatial_audio_lm.simulation.clips import file_clip, procedural_clip
 from spatial_audio_lm.simulation.records import Clip
@@ -48,6 +50,20 @@ def read_metadata(folder: str | Path) -> list[dict[str, str]]:
     if not rows:
         raise DataError(f"{path} has a header and no rows")
     return rows
+
+
+def write_metadata(folder: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Writes `metadata.csv`, whole or not at all; write it last, so that a folder which has one is complete.
+
+    Args:
+        folder: of the files.
+        rows: all with the same keys, among them file_name and class.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(Path(folder) / "metadata.csv", text.getvalue().encode())
 
 
 def folder_clips(
