@@ -58,6 +58,9 @@ _PUBLIC_NAMES = {
     "WavJEPAFeatureExtractor": "spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa",
     "WavJEPAModel": "spatial_audio_lm.models.wavjepa.modeling_wavjepa",
     "WavJEPAForPreTraining": "spatial_audio_lm.models.wavjepa.modeling_wavjepa_pretraining",
+    "BatConfig": "spatial_audio_lm.models.bat.configuration_bat",
+    "BatProcessor": "spatial_audio_lm.models.bat.processing_bat",
+    "BatForConditionalGeneration": "spatial_audio_lm.models.bat.modeling_bat",
     "SpatialASTConfig": "spatial_audio_lm.models.spatial_ast.configuration_spatial_ast",
     "SpatialASTFeatureExtractor": "spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast",
     "SpatialASTModel": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
@@ -89,6 +92,9 @@ if TYPE_CHECKING:
     )
     from spatial_audio_lm.models.audio_mae.modeling_audio_mae import AudioMAEForPreTraining as AudioMAEForPreTraining
     from spatial_audio_lm.models.audio_mae.modeling_audio_mae import AudioMAEModel as AudioMAEModel
+    from spatial_audio_lm.models.bat.configuration_bat import BatConfig as BatConfig
+    from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration as BatForConditionalGeneration
+    from spatial_audio_lm.models.bat.processing_bat import BatProcessor as BatProcessor
     from spatial_audio_lm.models.checkpoints import packaged as packaged
     from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig as DSpASTConfig
     from spatial_audio_lm.models.dspast.feature_extraction_dspast import (

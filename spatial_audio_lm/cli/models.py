@@ -37,4 +37,5 @@ def models(json: Json = False, debug: Debug = False) -> None:
             print(f"    hf download {checkpoint.hub_id}{file} --local-dir {checkpoint.name}")
         else:
             print(f"    download it in a browser, as {source}")
-        print(f"    spatial-audio-lm convert {checkpoint.converter} {source} OUT")
+        options = f" {checkpoint.options}" if checkpoint.options else ""
+        print(f"    spatial-audio-lm convert {checkpoint.converter} {source} OUT{options}")

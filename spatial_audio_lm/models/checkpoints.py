@@ -31,6 +31,7 @@ class PublishedCheckpoint:
         license: Terms of the weights, as their publisher states them.
         description: What it is, in one line.
         url: Where to download it if it is not on the Hub.
+        options: What else its conversion needs.
     """
 
     name: str
@@ -41,6 +42,7 @@ class PublishedCheckpoint:
     license: str
     description: str
     url: str | None = None
+    options: str = ""
 
 
 PUBLISHED: tuple[PublishedCheckpoint, ...] = (
@@ -70,6 +72,16 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
         converter="spatial_ast",
         license="cc-by-nc-4.0 (LICENSE of zszheng147/Spatial-AST; its README says CC-BY 4.0)",
         description="SpatialAST, the two-eared encoder of BAT: 355 events, distance, azimuth, elevation",
+    ),
+    PublishedCheckpoint(
+        name="bat",
+        hub_id="datasets/zhisheng01/SpatialAudio",
+        file="BAT/model.pt",
+        layout="bat",
+        converter="bat",
+        license="as spatial-ast, of the same authors; Llama-2-7B has Meta's terms",
+        description="BAT: Q-Former between SpatialAST and Llama-2-7B, and that model's adapter; needs both",
+        options="--audio-encoder SPATIAL_AST --language-model LLAMA_2_7B",
     ),
     *(
         PublishedCheckpoint(
@@ -153,12 +165,14 @@ CONVERTERS: dict[str, tuple[str, str]] = {
     "dspast": ("spatial_audio_lm.models.dspast.convert_dspast", "convert_dspast"),
     "audio_mae": ("spatial_audio_lm.models.audio_mae.convert_audio_mae", "convert_audio_mae"),
     "gram": ("spatial_audio_lm.models.gram.convert_gram", "convert_gram"),
+    "bat": ("spatial_audio_lm.models.bat.convert_bat", "convert_bat"),
     "wavjepa": ("spatial_audio_lm.models.wavjepa.convert_wavjepa", "convert_wavjepa"),
 }
 
 
-def converter(system: str) -> Callable[[Path, Path], object]:
-    """The function that brings a published checkpoint into our layout: `(source, output folder)`.
+def converter(system: str) -> Callable[..., object]:
+    """The function that brings a published checkpoint into our layout: `(source, output folder)`, and for BAT the
+    folders of the two models that it needs.
 
     Args:
         system: A key of :data:`CONVERTERS`.

@@ -33,6 +33,7 @@ def register_auto_classes() -> None:
         AutoFeatureExtractor,
         AutoModel,
         AutoModelForAudioClassification,
+        AutoModelForMultimodalLM,
         AutoModelForPreTraining,
         AutoProcessor,
     )
@@ -44,6 +45,9 @@ def register_auto_classes() -> None:
         AudioMAEForPreTraining,
         AudioMAEModel,
     )
+    from spatial_audio_lm.models.bat.configuration_bat import BatConfig
+    from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
+    from spatial_audio_lm.models.bat.processing_bat import BatProcessor
     from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
     from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatureExtractor
     from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTModel
@@ -88,6 +92,9 @@ def register_auto_classes() -> None:
     AutoModelForPreTraining.register(WavJEPAConfig, WavJEPAForPreTraining, exist_ok=True)
     AutoModelForAudioClassification.register(AudioMAEConfig, AudioMAEForAudioClassification, exist_ok=True)
     AutoProcessor.register(ElsaConfig, ElsaProcessor, exist_ok=True)
+    AutoConfig.register(BatConfig.model_type, BatConfig, exist_ok=True)
+    AutoModelForMultimodalLM.register(BatConfig, BatForConditionalGeneration, exist_ok=True)
+    AutoProcessor.register(BatConfig, BatProcessor, exist_ok=True)
 
 
 def register_pipelines() -> None:

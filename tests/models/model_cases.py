@@ -14,6 +14,8 @@ from spatial_audio_lm.models.audio_mae.modeling_audio_mae import (
     AudioMAEForPreTraining,
     AudioMAEModel,
 )
+from spatial_audio_lm.models.bat.configuration_bat import BatConfig
+from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
 from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization, DSpASTModel
 from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig, ElsaConvConfig, ElsaSpatialConfig
@@ -201,6 +203,53 @@ SMALL_AUDIO_MAE = {
 }
 
 
+SMALL_QFORMER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+SMALL_LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 60,
+    "hidden_size": 24,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+def small_bat(**settings: Any) -> BatForConditionalGeneration:
+    """SpatialAST, four queries and a Llama of 60 tokens; with an adapter unless told otherwise."""
+    small = {
+        "audio_config": {"model_type": "spatial_ast", **SMALL_BINAURAL},
+        "qformer_config": SMALL_QFORMER,
+        "text_config": SMALL_LLAMA,
+        "num_query_tokens": 4,
+        "lora_rank": 2,
+    }
+    return BatForConditionalGeneration(BatConfig(**(small | settings)))
+
+
+def learned_adapter(model: BatForConditionalGeneration, std: float = 0.3) -> BatForConditionalGeneration:
+    """The model with an adapter, if it has one, that does something: a new one is zero."""
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=std)
+    return model
+
+
+def bat_labels(batch: int) -> Inputs:
+    """The last three tokens are learned."""
+    ids = bat_ids(batch)
+    return {"labels": ids.masked_fill(torch.arange(ids.shape[1]) < 6, -100)}
+
+
+def bat_ids(batch: int) -> Tensor:
+    """Places of a recording, then text."""
+    text = torch.randint(3, 60, (batch, 5), generator=torch.Generator().manual_seed(3))
+    return torch.cat([torch.full((batch, 4), 60), text], dim=1)
+
+
 def patch_mask(batch: int) -> Inputs:
     """25 of 32 patches hidden, others in each item."""
     return {"mask": noise(5, batch, 32).argsort(1).argsort(1) >= 7}
@@ -379,6 +428,15 @@ CASES = {
         shapes=LOCALIZATION_SHAPES | {"last_hidden_state": (11, 64)},
         loss_inputs=binaural_labels,
     ),
+    **{
+        f"bat_{kind}": ModelCase(
+            build=built(lambda rank=rank: learned_adapter(small_bat(lora_rank=rank))),
+            inputs=lambda batch: {"input_ids": bat_ids(batch), "input_features": noise(0, batch, 4, 32, 16)},
+            shapes={"logits": (9, 60), "audio_embeds": (4, 24)},
+            loss_inputs=bat_labels,
+        )
+        for kind, rank in (("own", 0), ("adapter", 2))
+    },
     "dspast": ModelCase(
         build=built(lambda: DSpASTModel(DSpASTConfig(**SMALL_DSPAST))),
         inputs=lambda batch: {"input_features": noise(0, batch, 6, 32, 16)},

@@ -17,6 +17,7 @@ class ParityCase:
     manifest: dict[str, Any]
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
+    folder: Path
 
     @classmethod
     def read(cls, folder: Path) -> "ParityCase":
@@ -25,6 +26,7 @@ class ParityCase:
             json.loads((folder / "manifest.json").read_text(encoding="utf-8")),
             load_file(folder / "inputs.safetensors"),
             load_file(folder / "outputs.safetensors"),
+            folder,
         )
 
     def check(self, answers: dict[str, Tensor], tolerances: dict[str, dict[str, float]]) -> None:

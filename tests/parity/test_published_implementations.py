@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.parity.audio_mae_parity import check_audio_mae_finetuned, check_audio_mae_pretrain
+from tests.parity.bat_parity import check_bat_end_to_end, check_bat_qformer
 from tests.parity.bat_render_parity import check_bat_render
 from tests.parity.dspast_parity import check_dspast
 from tests.parity.elsa_parity import check_elsa_clap
@@ -39,7 +40,9 @@ SYSTEMS = {
 CHECKS: dict[str, Callable[[ParityCase], None]] = {
     "audio_mae_finetuned": check_audio_mae_finetuned,
     "audio_mae_pretrain": check_audio_mae_pretrain,
+    "bat_qformer": check_bat_qformer,
     "bat_render": check_bat_render,
+    "bat_tiny_end_to_end": check_bat_end_to_end,
     "dspast": check_dspast,
     "elsa_clap": check_elsa_clap,
     "gram_scene": check_gram_scene,
