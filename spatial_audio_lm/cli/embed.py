@@ -32,8 +32,8 @@ def embed(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How tokens become one vector: raw, mean or cls (GRAM), mean or cls (Audio-MAE), cls or mean (DSpAST, "
-            "SpatialAST). Not given: the first of those.",
+            help="How tokens become one vector: raw, mean or cls (GRAM), mean or cls (Audio-MAE), mean or channels "
+            "(WavJEPA), cls or mean (DSpAST, SpatialAST). Not given: the first of those.",
         ),
     ] = None,
     mono: Annotated[
@@ -52,9 +52,9 @@ def embed(
     """Write recordings as vectors: a tensor `embeddings` (rows, dim), and which row is which in its metadata.
 
     With ELSA rows are of length 1, in the space of sentences; a recording of up to ten seconds is one, a longer one a
-    row a window. With GRAM, Audio-MAE, SpatialAST and DSpAST every recording is one row, as the encoder gives it. The
-    metadata `rows` is a JSON list of {file, start_s, end_s}. A file that cannot be used is reported, the others go on,
-    and the exit status is 1.
+    row a window. With any other encoder every recording is one row, as the encoder gives it. The metadata `rows` is a
+    JSON list of {file, start_s, end_s}. A file that cannot be used is reported, the others go on, and the exit status
+    is 1.
     """
     import torch
     from safetensors.torch import save
