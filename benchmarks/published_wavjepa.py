@@ -27,51 +27,62 @@ from torch import Tensor, nn
 from spatial_audio_lm.models.wavjepa.configuration_wavjepa import CONV_LAYERS
 
 _NAMES = ("wavjepa", "hear_api")
-_SETTINGS = {"lr": 4e-4, "adam_weight_decay": 0.04, "average_top_k_layers": 8}
 
 
-class PublishedWavJEPA:
-    """The published model at its base size, with random weights, and the run-time wrapper that makes embeddings.
+class PublishedEmbeddings:
+    """The published run-time wrapper of the base size with its whole model, of which it needs half; random weights.
 
     Args:
         checkout: folder of the published repository.
-        state: weights by published names; None: random ones.
     """
 
-    def __init__(self, checkout: Path, state: dict[str, Tensor] | None = None):
+    def __init__(self, checkout: Path):
         with stand_ins(checkout), no_cuda(), contextlib.redirect_stdout(io.StringIO()):
-            runtime = _imported(checkout, "hear_api.runtime")
-            convolutions = _imported(checkout, "wavjepa.extractors")
-            settings = _imported(checkout, "wavjepa.types")
-            kinds = settings.TransformerLayerCFG, settings.TransformerEncoderCFG
-            given = {
-                "feature_extractor": convolutions.ConvFeatureExtractor(
-                    conv_layers_spec=list(CONV_LAYERS), in_channels=1
-                ),
-                "transformer_encoder_layers_cfg": kinds[0].create(),
-                "transformer_encoder_cfg": kinds[1].create(),
-                "transformer_decoder_layers_cfg": kinds[0].create(d_model=384),
-                "transformer_decoder_cfg": kinds[1].create(),
-                "process_audio_seconds": 2.01,
-            }
-            self.model: Any = _imported(checkout, "wavjepa.jepa").JEPA(**given, **_SETTINGS)
-            random = filled(self.model.state_dict(), 0, ("pos_encoding",)) if state is None else state
-            self.model.load_state_dict(random)
-            self.wrapper: Any = runtime.RuntimeJEPA(
+            self.wrapper: Any = _imported(checkout, "hear_api.runtime").RuntimeJEPA(
                 in_channels=1,
-                weights={"state_dict": random},
+                weights={"state_dict": {}},  # none are loaded
                 is_spectrogram=False,
                 process_seconds=2.01,
-                extractor=convolutions.ConvFeatureExtractor(conv_layers_spec=list(CONV_LAYERS), in_channels=1),
+                extractor=_extractor(checkout),
                 model_size="base",
                 sr=16_000,
             )
+
+    def fill(self) -> dict[str, Tensor]:
+        """Gives the model random weights of trained size, and returns them by their published names."""
+        return _fill(self.wrapper.model)
 
     def embeddings(self, waveform: Tensor) -> Tensor:
         """The embeddings `(1, frames, 768)` of one clip `(channels, time)`."""
         with no_cuda():
             frames: Tensor = self.wrapper.get_timestamp_embeddings(waveform[None])[0]
             return frames
+
+
+class PublishedTraining:
+    """The published model with the settings of its training, and random weights.
+
+    Args:
+        checkout: folder of the published repository.
+    """
+
+    def __init__(self, checkout: Path):
+        with stand_ins(checkout), no_cuda(), contextlib.redirect_stdout(io.StringIO()):
+            settings = _imported(checkout, "wavjepa.types")
+            layers, stack = settings.TransformerLayerCFG, settings.TransformerEncoderCFG
+            self.model: Any = _imported(checkout, "wavjepa.jepa").JEPA(
+                feature_extractor=_extractor(checkout),
+                transformer_encoder_layers_cfg=layers.create(),
+                transformer_encoder_cfg=stack.create(),
+                transformer_decoder_layers_cfg=layers.create(d_model=384),
+                transformer_decoder_cfg=stack.create(),
+                process_audio_seconds=2.01,
+                average_top_k_layers=8,
+            )
+
+    def fill(self) -> dict[str, Tensor]:
+        """Gives the model random weights of trained size, and returns them by their published names."""
+        return _fill(self.model)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """As the published training has it."""
@@ -87,14 +98,31 @@ class PublishedWavJEPA:
             targets: bool `(batch, groups, 200)`, True where to predict.
             optimizer: of `optimizer`.
         """
-        hidden = ~context
+        hidden = ~context  # a published mask is True where nothing is heard
         result = self.model(windows, hidden, targets, hidden[:, None] & ~targets)
         self.model._step_teacher()
         optimizer.zero_grad()
         result["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         optimizer.step()
-        return float(result["loss"])
+        return float(result["loss"].detach())
+
+
+def import_published(checkout: Path) -> None:
+    """Imports what the published code needs, so that a later import takes no more memory."""
+    with stand_ins(checkout), no_cuda():
+        _imported(checkout, "hear_api.runtime")
+
+
+def _extractor(checkout: Path) -> Any:
+    kind = _imported(checkout, "wavjepa.extractors").ConvFeatureExtractor
+    return kind(conv_layers_spec=list(CONV_LAYERS), in_channels=1)
+
+
+def _fill(model: nn.Module) -> dict[str, Tensor]:
+    state = filled(model.state_dict(), 0, ("pos_encoding",))
+    model.load_state_dict(state)
+    return state
 
 
 def _imported(checkout: Path, name: str) -> Any:

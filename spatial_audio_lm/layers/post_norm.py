@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from spatial_audio_lm.layers.transformer import Attention, TransformerBlock
+from spatial_audio_lm.layers.transformer import Attention, Mlp
 
 
 class QueryKeyValue(nn.Linear):
@@ -24,8 +25,10 @@ class MaskedAttention(Attention):
     """Self-attention that can leave tokens out as keys, for sequences of different lengths in one batch."""
 
     def __init__(self, dim: int, num_heads: int):
-        super().__init__(dim, num_heads)
+        with torch.device("meta"):  # the parent's matrices are replaced: they need no memory
+            super().__init__(dim, num_heads)
         self.qkv = QueryKeyValue(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, eager: bool = False, heard: Tensor | None = None) -> Tensor:
         """Tokens `(batch, tokens, dim)` in and out; `heard`, bool `(batch, tokens)`: which of them are keys."""
@@ -42,12 +45,15 @@ class MaskedAttention(Attention):
         return self.proj(x.transpose(1, 2).flatten(2))
 
 
-class PostNormBlock(TransformerBlock):
+class PostNormBlock(GradientCheckpointingLayer):
     """Self-attention, then MLP, each with a residual connection and a layer norm over the sum."""
 
     def __init__(self, dim: int, num_heads: int, hidden: int, norm_eps: float = 1e-6):
-        super().__init__(dim, num_heads, hidden, norm_eps)
+        super().__init__()
         self.attn = MaskedAttention(dim, num_heads)
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = Mlp(dim, hidden)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
 
     def forward(self, x: Tensor, eager: bool = False, heard: Tensor | None = None) -> Tensor:
         """Tokens `(batch, tokens, dim)` in and out; `heard` as in `MaskedAttention`."""
