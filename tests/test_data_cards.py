@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from huggingface_hub import DatasetCard
 
+from spatial_audio_lm.language.question_types import QUESTION_TYPES
 from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
+from spatial_audio_lm.question_answering.records import SpatialQuestion
 from spatial_audio_lm.simulation.sounds import SOUND_KINDS
 
 CARDS = sorted((Path(__file__).parents[1] / "data_cards").glob("*.md"))
 # The Hub's own words for these fields.
 SIZES = {"n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M"}
 LICENSES = {"apache-2.0", "cc0-1.0", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-4.0", "mit", "other"}
-TASKS = {"audio-classification", "zero-shot-classification", "audio-to-audio", "text-to-audio"}
+TASKS = {"audio-classification", "zero-shot-classification", "audio-to-audio", "text-to-audio", "question-answering"}
 CREATORS = {"expert-generated", "machine-generated", "crowdsourced", "found", "no-annotation"}
 HEADINGS = ["Composition", "Spatial annotation", "Splits", "Licences", "Known flaws", "Source"]
 
@@ -47,3 +49,15 @@ def test_esc10_card_names_the_classes_of_the_vocabulary() -> None:
 def test_procedural_sounds_card_has_a_row_for_every_kind() -> None:
     text = (CARDS[0].parent / "procedural_sounds.md").read_text(encoding="utf-8")
     assert tuple(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) == tuple(SOUND_KINDS)
+
+
+def test_spatial_sound_qa_card_has_a_row_for_every_type_and_all_fields() -> None:
+    text = (CARDS[0].parent / "spatial_sound_qa.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w) \|.*\| ([^|]+) \|$", text, flags=re.MULTILINE)
+    said = {
+        "classes": "names", "place": "three sides, distance", "yes_no": "yes or no", "side": "a side",
+        "distance": "distance",
+    }  # fmt: skip
+    assert rows == [(kind.name, kind.letter, said[kind.answer]) for kind in QUESTION_TYPES.values()]
+    question = SpatialQuestion("audio/s", "DOA", "Where?", "left, front, below; 2.5m", scene_id="s")
+    assert all(f"`{name}`" in text for name in question.to_dict())
