@@ -1,16 +1,17 @@
-"""What naturalistic scenes, clean clips and the shape of patches do to GRAM, in the small: one command, one table.
+"""What one setting of a pre-training does to an encoder, in the small: one command, one table.
 
-Yuksel, van Gerven and van der Heijden, "GRAM" (2025), sections 4.2 and 5 and appendix E, at a size that two cores
-train in half an hour: every arm pre-trains one small encoder a seed, and its frozen embeddings are probed on the clips
-as they are and in simulated rooms that no training met.
+GRAM (Yuksel, van Gerven and van der Heijden 2025, sections 4 and 5, appendix E): naturalistic scenes or clean clips,
+patches of some bands or of all. WavJEPA-Nat (2025): naturalistic scenes or clean clips. At a size that two cores train
+in half an hour: every arm trains one small encoder a seed, and its frozen embeddings are probed on the clips as they
+are and in simulated rooms that no training met.
 
-    python recipes/gram_ablation.py --config recipes/configs/gram_ablation/tiny.yaml               (no data, a minute)
-    python recipes/gram_ablation.py --config recipes/configs/gram_ablation/esc10.yaml --clip_folder DIR \
-        --heads '[A.sofa, B.npz]'
+    python recipes/pretraining_ablation.py --config recipes/configs/pretraining_ablation/tiny.yaml  (no data, a minute)
+    python recipes/pretraining_ablation.py --config recipes/configs/pretraining_ablation/gram_esc10.yaml \
+        --clip_folder DIR --heads '[A.sofa, B.npz]'
 
-Everything is made by the other recipes, each step a process of its own with a log beside its output: rooms
-(simulate_rirs.py), the labelled scenes (naturalistic_set.py), the encoders (gram_pretrain.py), the probes
-(linear_probe.py). A step whose output is whole is not made again, so that a killed ablation goes on where it was.
+Everything is made by the other recipes, each step a process of its own with a log below `output_dir`: rooms
+(simulate_rirs.py), the labelled scenes (naturalistic_set.py), the encoders, the probes (linear_probe.py). A step whose
+output is whole is not made again, so that a killed ablation goes on where it was.
 Printed and written to `output_dir`: table.md, and results.json with every number.
 """
 
@@ -35,51 +36,46 @@ from spatial_audio_lm.simulation.sounds import SOUND_KINDS, synthesize
 from spatial_audio_lm.training.config import load_config
 
 RECIPES = Path(__file__).parent
-CONFIGS = RECIPES / "configs"
-SAMPLE_RATE = 32_000  # of GRAM
 LOG_MEL = "log-mel"
-# What is asked of every encoder: name of the task, title of its column, form of a number.
-COLUMNS = (
-    ("held out", "masked error / mean spectrum's ↓", "{:.3f}"),
-    ("clean", "sounds, clean clips ↑", "{:.3f}"),
-    ("naturalistic", "sounds, naturalistic ↑", "{:.3f}"),
-    ("direction", "direction, cls ↓", "{:.1f}°"),
-    ("direction raw", "direction, raw ↓", "{:.1f}°"),
-)
+HELD_OUT = "held out"
 
 
 @dataclass
-class Arm:
-    """One way to pre-train."""
+class Question:
+    """What every encoder is asked: a column of the table."""
 
-    clean_ratio: float = 0.0  # the paper's lambda
-    patches: str = "patch"  # or time
+    name: str
+    of: str = "scenes"  # the labelled scenes, or "clips" as they are
+    kind: str = "multiclass"  # or direction: a task of recipes/linear_probe.py
+    pooling: str | None = None  # of the encoder; null: its usual one. The baseline has one for all
+
+    def __post_init__(self) -> None:
+        if self.of not in ("clips", "scenes"):
+            raise ConfigError(f"the question {self.name} is of {self.of!r}; expected clips or scenes")
 
 
 @dataclass
 class Config:
+    pretrain: str  # the recipe: gram_pretrain or wavjepa_pretrain
+    pretrain_config: str  # its configuration, from the folder recipes/configs on
+    arms: dict[str, dict[str, Any]]  # name to dotted options of that recipe
+    questions: list[Question]
+    untrained: list[str] = field(default_factory=list)  # arms whose encoder is also probed with new weights
+    seeds: list[int] = field(default_factory=lambda: [0, 1])
+    options: dict[str, Any] = field(default_factory=dict)  # dotted options of all arms
+    probe: dict[str, Any] = field(default_factory=dict)  # settings of the heads
     clip_folder: str | None = None  # with metadata.csv; null: synthesised sounds
     train_folds: list[str] = field(default_factory=lambda: ["1", "2", "3"])
     test_fold: str = "4"  # neither its clips nor its rooms are trained on
-    heads: list[str] = field(default_factory=lambda: ["sphere"])  # of the listeners: see recipes/simulate_rirs.py
-    rooms: dict[str, int] = field(default_factory=lambda: {"train": 300, "test": 80})
-    versions: int = 4  # scenes a clip in the labelled set
-    arms: dict[str, Arm] = field(  # by name
-        default_factory=lambda: {
-            "naturalistic": Arm(),
-            "half-clean": Arm(0.5),
-            "clean": Arm(1.0),
-            "naturalistic-time": Arm(0.0, "time"),
-        }
-    )
-    seeds: list[int] = field(default_factory=lambda: [0, 1])
-    pretrain: str = str(CONFIGS / "gram_pretrain" / "esc10_tiny.yaml")  # settings of the encoders
-    probe: dict[str, Any] = field(default_factory=lambda: {"hidden_size": 256, "grid_points": 4})
-    pretrain_options: dict[str, Any] = field(default_factory=dict)  # dotted keys of gram_pretrain.py
     synthesised: int = 3  # clips a kind and fold, where there is no clip_folder
     noises: int = 100  # synthesised noises a kind
+    heads: list[str] = field(default_factory=lambda: ["sphere"])  # of the listeners: see recipes/simulate_rirs.py
+    rooms: dict[str, int] = field(default_factory=lambda: {"train": 300, "test": 80})
+    sample_rate: int = 32_000  # of rooms and scenes, in Hz
+    duration_s: float = 5.0  # of scenes
+    versions: int = 4  # scenes a clip in the labelled set
     num_parallel: int = 2  # steps at a time, one thread each
-    output_dir: str = "runs/gram_ablation"
+    output_dir: str = "runs/pretraining_ablation"
 
     def __post_init__(self) -> None:
         if not self.arms or not self.seeds or len(self.train_folds) < 2 or self.test_fold in self.train_folds:
@@ -87,6 +83,8 @@ class Config:
                 f"arms {list(self.arms)}, seeds {self.seeds}, train_folds {self.train_folds}, test_fold "
                 f"{self.test_fold!r}: expected some arms and seeds, two folds or more to train, and another to test"
             )
+        if not set(self.untrained) <= set(self.arms):
+            raise ConfigError(f"untrained is {self.untrained}; expected some of the arms {list(self.arms)}")
         if set(self.rooms) != {"train", "test"} or min(self.num_parallel, self.versions) < 1:
             raise ConfigError("rooms has the keys train and test; num_parallel and versions are 1 or more")
 
@@ -144,8 +142,8 @@ def synthesised_clips(folder: Path, config: Config) -> Path:
         for kind in (kind for kind in SOUND_KINDS if kind not in NOISE_KINDS):
             for seed in range(number * config.synthesised, (number + 1) * config.synthesised):
                 name = f"audio/{kind}-{seed}.flac"
-                samples = synthesize(kind, seed, SAMPLE_RATE)[None]
-                SpatialAudio(samples, SAMPLE_RATE, "mono").save(folder / name, normalize=True)
+                samples = synthesize(kind, seed, config.sample_rate)[None]
+                SpatialAudio(samples, config.sample_rate, "mono").save(folder / name, normalize=True)
                 rows.append({"file_name": name, "class": kind, "fold": fold})
     write_metadata(folder, rows)
     return folder
@@ -161,9 +159,10 @@ def preparation(clips: Path, config: Config) -> tuple[list[Step], Step]:
             split,
             rooms[split] / "complete.json",
             {
-                "config": str(CONFIGS / "simulate_rirs" / "gram_tiny.yaml"),
+                "config": str(RECIPES / "configs" / "simulate_rirs" / "gram_tiny.yaml"),
                 "bank.split": split,
                 "bank.num_rooms": number,
+                "bank.sample_rate": config.sample_rate,
                 "heads": config.heads,
                 "num_processes": config.num_parallel,
                 "output_dir": str(rooms[split]),
@@ -181,67 +180,65 @@ def preparation(clips: Path, config: Config) -> tuple[list[Step], Step]:
         for fold in (*config.train_folds, config.test_fold)
     ]
     scenes = output / "scenes"
-    options = {"parts": parts, "data": str(clips), "scenes.duration_s": 5.0, "output_dir": str(scenes)}
+    options = {
+        "parts": parts,
+        "data": str(clips),
+        "sample_rate": config.sample_rate,
+        "scenes.duration_s": config.duration_s,
+        "output_dir": str(scenes),
+    }
     return banks, Step("naturalistic_set", "scenes", scenes / "metadata.csv", options)
 
 
-def pretraining(name: str, arm: Arm, seed: int, clips: Path, config: Config) -> Step:
+def pretraining(name: str, seed: int, clips: Path, config: Config) -> Step:
     """One encoder."""
     output = Path(config.output_dir)
     options: dict[str, Any] = {
-        "config": config.pretrain,
+        "config": str(RECIPES / "configs" / config.pretrain_config),
         "data.clip_folder": str(clips),
         "data.folds": config.train_folds,
         "data.rirs": str(output / "rooms_train"),
         "data.procedural_seeds": config.noises,
+        "data.scenes.duration_s": config.duration_s,
         "data.held_out.folds": [config.test_fold],
         "data.held_out.rirs": str(output / "rooms_test"),
         "data.held_out.procedural_seeds": config.noises,
-        "data.scenes.clean_ratio": arm.clean_ratio,
+        "data.held_out.num_scenes": 80,
         "data.seed": seed,
-        "patches": arm.patches,
         "loop.seed": seed,
         "loop.resume": True,
         "loop.output_dir": str(output / f"{name}-{seed}"),
     }
-    return Step(
-        "gram_pretrain",
-        f"{name}-{seed}",
-        output / f"{name}-{seed}" / "final" / "preprocessor_config.json",
-        options | config.pretrain_options,
-    )
-
-
-def first_of_patches(config: Config) -> dict[str, str]:
-    """The arms whose encoder is also probed with new weights, one for every kind of patches: name to kind."""
-    return {
-        next(n for n, arm in config.arms.items() if arm.patches == kind): kind
-        for kind in {arm.patches: None for arm in config.arms.values()}
-    }
+    done = output / f"{name}-{seed}" / "final" / "preprocessor_config.json"
+    return Step(config.pretrain, f"{name}-{seed}", done, options | config.options | config.arms[name])
 
 
 def probing(name: str, seed: int, clips: Path, config: Config) -> Step:
     """What an encoder's embeddings hold, and those of the same with new weights; or those of the log-mel baseline."""
-    output, baseline = Path(config.output_dir), name == LOG_MEL
-    folds = {"test_folds": [config.test_fold], "folds": [*config.train_folds, config.test_fold]}
-    scenes = str(output / "scenes")
-    tasks: list[dict[str, Any]] = [
-        {"name": "clean", "folder": str(clips)},
-        {"name": "naturalistic", "folder": scenes},
-        {"name": "direction", "kind": "direction", "folder": scenes, "pooling": None if baseline else "cls"},
+    output = Path(config.output_dir)
+    data = {"clips": str(clips), "scenes": str(output / "scenes")}
+    tasks = [
+        {
+            "name": question.name,
+            "kind": question.kind,
+            "folder": data[question.of],
+            "folds": [*config.train_folds, config.test_fold],
+            "test_folds": [config.test_fold],
+            "pooling": None if name == LOG_MEL else question.pooling,
+        }
+        for question in config.questions
     ]
-    if not baseline:
-        tasks.append({"name": "direction raw", "kind": "direction", "folder": scenes, "pooling": "raw"})
     where = output / "probes" / f"{name}-{seed}"
     options = {
-        "encoders": [LOG_MEL if baseline else str(output / f"{name}-{seed}" / "final")],
-        "compare_untrained": name in first_of_patches(config),
-        "tasks": [task | folds for task in tasks],
+        "encoders": [LOG_MEL if name == LOG_MEL else str(output / f"{name}-{seed}" / "final")],
+        "compare_untrained": name in config.untrained,
+        "tasks": tasks,
         "mono": "duplicate",  # clean clips in both ears
         "output_dir": str(where),
+        "probe.seed": seed,
     }
     probe = {f"probe.{key}": value for key, value in config.probe.items()}
-    return Step("linear_probe", f"{name}-{seed}", where / "results.json", options | probe | {"probe.seed": seed})
+    return Step("linear_probe", f"{name}-{seed}", where / "results.json", options | probe)
 
 
 def collect(config: Config) -> dict[str, list[dict[str, float]]]:
@@ -252,22 +249,25 @@ def collect(config: Config) -> dict[str, list[dict[str, float]]]:
         for seed in config.seeds:
             probes = read_json(output / "probes" / f"{name}-{seed}" / "results.json", error=DataError)["results"]
             for label, tasks in probes.items():
-                row = f"untrained, {config.arms[name].patches}" if label.endswith(", untrained") else name
+                row = f"{name}, untrained" if label.endswith(", untrained") else name
                 found = {task: content["score"] for task, content in tasks.items()}
                 if row in config.arms:
                     lines = (output / f"{name}-{seed}" / "metrics.jsonl").read_text().splitlines()
-                    found["held out"] = json.loads(lines[-1])["evaluation"]["ratio"]
+                    found[HELD_OUT] = json.loads(lines[-1])["evaluation"]["ratio"]
                 rows.setdefault(row, []).append(found)
     return rows
 
 
-def table_of(rows: dict[str, list[dict[str, float]]]) -> str:
+def table_of(rows: dict[str, list[dict[str, float]]], config: Config) -> str:
     """Markdown: the mean over the seeds, and each of them."""
-    lines = ["| encoder | " + " | ".join(title for _, title, _ in COLUMNS) + " |", "|---|" + "---|" * len(COLUMNS)]
-    for name, seeds in rows.items():
-        cells = [name]
-        for column, _, form in COLUMNS:
-            values = [found[column] for found in seeds if column in found]
+    forms = {q.name: (" ↓", "{:.1f}°") if q.kind == "direction" else (" ↑", "{:.3f}") for q in config.questions}
+    columns = {HELD_OUT: (" ratio ↓", "{:.3f}")} | forms
+    lines = ["| encoder | " + " | ".join(name + sign for name, (sign, _) in columns.items()) + " |"]
+    lines.append("|---|" + "---|" * len(columns))
+    for row, seeds in rows.items():
+        cells = [row]
+        for name, (_, form) in columns.items():
+            values = [found[name] for found in seeds if name in found]
             each = ", ".join(form.format(value) for value in values)
             cells.append(f"**{form.format(np.mean(values))}** ({each})" if values else "")
         lines.append("| " + " | ".join(cells) + " |")
@@ -281,13 +281,11 @@ def main(config: Config) -> dict[str, list[dict[str, float]]]:
     banks, scenes = preparation(clips, config)
     for bank in banks:  # each of them over several processes
         run_all([bank], config, bank.done.parent.name)
-    trainings = [
-        pretraining(name, arm, seed, clips, config) for name, arm in config.arms.items() for seed in config.seeds
-    ]
+    trainings = [pretraining(name, seed, clips, config) for name in config.arms for seed in config.seeds]
     run_all([scenes, *trainings], config, "scenes and encoders")
     run_all([probing(n, s, clips, config) for n in (*config.arms, LOG_MEL) for s in config.seeds], config, "probes")
     rows = collect(config)
-    table = table_of(rows)
+    table = table_of(rows, config)
     write_whole(output / "table.md", table.encode())
     write_json(output / "results.json", rows)
     print(table)

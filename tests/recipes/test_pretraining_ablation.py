@@ -1,4 +1,4 @@
-"""The ablation of GRAM: every step is one that its recipe knows, and from the steps' numbers the table comes."""
+"""Ablations of pre-trainings: every step is one that its recipe knows, and from the steps' numbers the table comes."""
 
 import json
 from functools import partial
@@ -11,21 +11,21 @@ from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.files import write_json
 from tests.recipes import recipe_jobs
 
-run = partial(recipe_jobs.run, "gram_ablation")
-recipe = recipe_jobs.load("gram_ablation")
+run = partial(recipe_jobs.run, "pretraining_ablation")
+recipe = recipe_jobs.load("pretraining_ablation")
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> object:
     """The tiny configuration, in a new folder."""
-    tiny = recipe_jobs.RECIPES / "configs" / "gram_ablation" / "tiny.yaml"
+    tiny = recipe_jobs.RECIPES / "configs" / "pretraining_ablation" / "tiny.yaml"
     return recipe.load_config(recipe.Config, ["--config", str(tiny), "--output_dir", str(tmp_path)])
 
 
 def steps_of(config: object, clips: Path) -> list:
     """All steps of an ablation."""
     banks, scenes = recipe.preparation(clips, config)
-    trainings = [recipe.pretraining(name, arm, 0, clips, config) for name, arm in config.arms.items()]
+    trainings = [recipe.pretraining(name, 0, clips, config) for name in config.arms]
     return [*banks, scenes, *trainings, *(recipe.probing(n, 0, clips, config) for n in (*config.arms, "log-mel"))]
 
 
@@ -39,7 +39,7 @@ def test_every_step_is_one_that_its_recipe_knows(config: object, tmp_path: Path)
     trained = recipe.load_config(recipe_jobs.load("gram_pretrain").Config, steps[-4].command())
     assert trained.data.scenes.clean_ratio == 1.0 and trained.data.held_out.folds == ["3"] and trained.loop.steps == 2
     probe = settings["clean-0"]
-    assert not probe.compare_untrained and probe.tasks[2].pooling == "cls" and probe.tasks[0].test_folds == ["3"]
+    assert not probe.compare_untrained and probe.tasks[1].pooling == "cls" and probe.tasks[0].test_folds == ["3"]
 
 
 def test_clips_are_synthesised_where_there_are_none(config: object, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_the_table_is_of_every_seed(config: object, tmp_path: Path) -> None:
     config.seeds = [0, 1]
     for seed in config.seeds:
         for name in (*config.arms, "log-mel"):
-            scores = {"clean": {"score": 0.5 + 0.1 * seed}, "direction": {"score": 60.0}}
+            scores = {"sounds of clean clips": {"score": 0.5 + 0.1 * seed}, "direction": {"score": 60.0}}
             encoders = {"final": scores} | ({"final, untrained": scores} if name == "naturalistic" else {})
             write_json(tmp_path / "probes" / f"{name}-{seed}" / "results.json", {"results": encoders})
             if name in config.arms:
@@ -60,13 +60,13 @@ def test_the_table_is_of_every_seed(config: object, tmp_path: Path) -> None:
                 line = json.dumps({"step": 2, "evaluation": {"ratio": 0.4 + 0.2 * seed}})
                 (tmp_path / f"{name}-{seed}" / "metrics.jsonl").write_text(f"{{}}\n{line}\n")
     rows = recipe.collect(config)
-    assert list(rows) == ["naturalistic", "untrained, patch", "clean", "log-mel"]
+    assert list(rows) == ["naturalistic", "naturalistic, untrained", "clean", "log-mel"]
     assert rows["clean"] == [
-        {"clean": 0.5, "direction": 60.0, "held out": 0.4},
-        {"clean": 0.6, "direction": 60.0, "held out": 0.6000000000000001},
+        {"sounds of clean clips": 0.5, "direction": 60.0, "held out": 0.4},
+        {"sounds of clean clips": 0.6, "direction": 60.0, "held out": 0.6000000000000001},
     ]
-    line = next(line for line in recipe.table_of(rows).splitlines() if line.startswith("| clean |"))
-    assert line == "| clean | **0.500** (0.400, 0.600) | **0.550** (0.500, 0.600) |  | **60.0°** (60.0°, 60.0°) |  |"
+    line = next(line for line in recipe.table_of(rows, config).splitlines() if line.startswith("| clean |"))
+    assert line == "| clean | **0.500** (0.400, 0.600) | **0.550** (0.500, 0.600) | **60.0°** (60.0°, 60.0°) |"
 
 
 def test_a_step_that_fails_says_why(config: object, tmp_path: Path) -> None:
@@ -80,6 +80,8 @@ def test_a_step_that_fails_says_why(config: object, tmp_path: Path) -> None:
     [
         (("--seeds", "[]"), "some arms and seeds"),
         (("--test_fold", "1"), "another to test"),
+        (("--untrained", "[dirty]"), "expected some of the arms"),
+        (("--questions", "[{name: a, of: words}]"), "expected clips or scenes"),
         (("--rooms", "{train: 1}"), "keys train and test"),
     ],
 )
@@ -92,8 +94,8 @@ def test_settings_that_cannot_work_are_refused(tmp_path: Path, options: tuple[st
 def test_the_whole_way_and_what_a_second_call_leaves_alone(tmp_path: Path) -> None:
     run("--output_dir", str(tmp_path))
     rows = json.loads((tmp_path / "results.json").read_text())
-    assert set(rows) == {"naturalistic", "clean", "untrained, patch", "log-mel"}
-    assert set(rows["clean"][0]) == {"clean", "naturalistic", "direction", "direction raw", "held out"}
+    assert set(rows) == {"naturalistic", "clean", "naturalistic, untrained", "log-mel"}
+    assert set(rows["clean"][0]) == {"sounds of clean clips", "direction", "held out"}
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     (tmp_path / "probes" / "clean-0" / "results.json").unlink()
     run("--output_dir", str(tmp_path))
