@@ -39,7 +39,7 @@ from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import write_json, write_whole
 from spatial_audio_lm.metrics.generalizability import generalizability_score
 from spatial_audio_lm.metrics.intervals import Interval, bootstrap_interval
-from spatial_audio_lm.pipelines.scene_embeddings import LogMelEmbedder, SceneEncoder, embed_all
+from spatial_audio_lm.pipelines.scene_embeddings import LogMelEmbedder, SceneEmbeddings, SceneEncoder, embed_all
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED
 from spatial_audio_lm.training.config import load_config
@@ -83,6 +83,12 @@ class Task:
             raise ConfigError(f"kind of the task {self.name} is {self.kind!r}; expected {', '.join(TASK_KINDS)}")
         if self.folder is not None and self.dataset is not None:
             raise ConfigError(f"the task {self.name} has a folder and a dataset: give one of them")
+
+    @property
+    def recordings(self) -> tuple[Any, ...]:
+        """What decides which recordings these are."""
+        folds = None if self.folds is None else (self.fold_column, *self.folds)
+        return self.folder, self.dataset, self.split, self.format, folds
 
 
 @dataclass(frozen=True)
@@ -159,16 +165,23 @@ def build_encoder(name: str, pooling: str | None, config: Config, untrained: boo
     return SceneEncoder.from_pretrained(name, pooling, config.mono, seed if untrained else None)
 
 
-def probe(encoder: Any, task: Task, recordings: LabelledRecordings, config: Config, title: str) -> dict[str, Any]:
-    """Embed, choose the head on the first tested fold, and test every one."""
-    targets, classes = targets_of(recordings, task.kind, task.column)
-    splits = fold_splits(recordings.column(task.fold_column), task.test_folds)
+def embed(encoder: Any, recordings: LabelledRecordings, config: Config, title: str) -> SceneEmbeddings:
+    """The embeddings of all recordings."""
 
     def sounds() -> Iterator[SpatialAudio]:
         for index in tqdm(range(len(recordings.rows)), desc=title, unit="clip"):
             yield recordings.load(index)
 
     embedded = embed_all(encoder, sounds(), config.embedding_batch_size)
+    if embedded.resampled:
+        print(f"{title}: {embedded.resampled} recordings were resampled to {encoder.sampling_rate} Hz")
+    return embedded
+
+
+def probe(embedded: SceneEmbeddings, task: Task, recordings: LabelledRecordings, config: Config) -> dict[str, Any]:
+    """Choose the head on the first tested fold, and test every one."""
+    targets, classes = targets_of(recordings, task.kind, task.column)
+    splits = fold_splits(recordings.column(task.fold_column), task.test_folds)
     vectors = embedded.vectors.clone()
 
     def fit(fold: str, point: Any) -> FittedHead:
@@ -194,7 +207,6 @@ def probe(encoder: Any, task: Task, recordings: LabelledRecordings, config: Conf
         "folds": scores,
         "head": asdict(chosen.settings),
         "validation": sign * chosen.valid_score,
-        "pooling": encoder.pooling,
         "dim": vectors.shape[1],
         "clips": len(recordings.rows),
         "classes": len(classes),
@@ -261,13 +273,14 @@ def main(config: Config) -> dict[str, dict[str, Any]]:
         for untrained in new:
             label = f"{shown}, untrained" if untrained else shown
             results[label] = {}
+            embedded: dict[tuple[Any, ...], SceneEmbeddings] = {}  # tasks of the same recordings share them
             for task in config.tasks:
-                encoder = build_encoder(name, task.pooling, config, untrained)
-                title = f"{label}, {task.name}"
-                found = probe(encoder, task, sources[task.name], config, title)
-                if found["resampled"]:
-                    print(f"{title}: {found['resampled']} recordings were resampled to {encoder.sampling_rate} Hz")
-                results[label][task.name] = found
+                encoder, recordings = build_encoder(name, task.pooling, config, untrained), sources[task.name]
+                key = (*task.recordings, encoder.pooling)
+                if key not in embedded:
+                    embedded[key] = embed(encoder, recordings, config, f"{label}, {task.name}")
+                found = probe(embedded[key], task, recordings, config)
+                results[label][task.name] = found | {"pooling": encoder.pooling}
     overall = scores_over_tasks(results, config.tasks)
     table = table_of(results, config.tasks, overall)
     output_dir = Path(config.output_dir)
