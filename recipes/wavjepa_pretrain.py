@@ -199,9 +199,10 @@ def main(config: Config) -> Path:
     # step
     def predicted(wrapped: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         output = wrapped(**batch)
-        variance = output.target_variance
-        found = {"target_variance": variance, "variance_between_windows": output.variance_between_items}
-        return output.loss, found | {"ratio": output.loss.detach() / variance}
+        return output.loss, {
+            "target_variance": output.target_variance,
+            "variance_between_windows": output.variance_between_items,
+        }
 
     def step(wrapped: nn.Module, batch: dict[str, Tensor], progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         loss, found = predicted(wrapped, batch)
@@ -212,7 +213,7 @@ def main(config: Config) -> Path:
                 "gives nearly the same for all it hears, which is easy to predict. Lower optim.lr, warm up for longer, "
                 "or raise target_decay"
             )
-        return loss, found
+        return loss, found | {"ratio": loss.detach() / found["target_variance"]}
 
     # evaluation
     def evaluate(wrapped: nn.Module, progress: Progress) -> dict[str, float]:
@@ -221,7 +222,8 @@ def main(config: Config) -> Path:
             return {"loss": loss} | found
 
         number = config.data.held_out.num_scenes
-        return mean_over_scenes(measured, number, config.batch_size, accelerator.device, measure)
+        found = mean_over_scenes(measured, number, config.batch_size, accelerator.device, measure)
+        return found | {"ratio": found["loss"] / found["target_variance"]}
 
     train(
         model,

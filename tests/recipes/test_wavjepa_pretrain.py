@@ -86,6 +86,7 @@ def test_what_is_heard_collapses_where_the_waveforms_part_learns_as_fast(tmp_pat
 def test_held_out_scenes_are_only_measured(trained: Path) -> None:
     (found,) = [line["evaluation"] for line in log_of(trained) if "evaluation" in line]
     assert 0.4 < found["loss"] < 0.8 and 0.15 < found["variance_between_windows"] < found["target_variance"]
+    assert found["ratio"] == pytest.approx(found["loss"] / found["target_variance"], rel=1e-6)
     assert json.loads((trained / "bank_held_out" / "bank.json").read_text())["settings"]["split"] == "test"
 
 
