@@ -9,6 +9,7 @@ import dataclasses
 import types
 import typing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -197,12 +198,7 @@ def build_typed(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, dict):
             raise RecordError(f"{where} is {value!r}; an object is wanted")
-        hints = typing.get_type_hints(kind)
-        required = {
-            f.name
-            for f in dataclasses.fields(kind)
-            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        }
+        hints, required = _layout(kind)
         if missing := sorted(required - set(value)):
             raise RecordError(f"{where} lacks {', '.join(missing)}")
         if unknown := sorted(set(value) - set(hints)):
@@ -213,3 +209,11 @@ def build_typed(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise RecordError(f"{where} is {value!r}; {kind.__name__} is wanted")
     return value
+
+
+@lru_cache
+def _layout(kind: type[Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """The types of a dataclass's fields, and which of them have no default: resolved once, not for every object."""
+    fields = dataclasses.fields(kind)
+    required = (f.name for f in fields if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING)
+    return typing.get_type_hints(kind), frozenset(required)
