@@ -18,16 +18,14 @@ and rooms that are not trained on. The output folder's `final` loads with `GramM
 
 import json
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 from spatial_audio_lm.data.naturalistic_clips import NaturalisticClips
-from spatial_audio_lm.data.scene_sources import SceneSources, clip_sources, rir_source
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.random_crops import random_crops
 from spatial_audio_lm.layers.masking import random_mask
@@ -35,30 +33,17 @@ from spatial_audio_lm.metrics.mean_spectrum import MeanSpectrum
 from spatial_audio_lm.models.gram.configuration_gram import GramConfig
 from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
 from spatial_audio_lm.models.gram.modeling_gram_pretraining import GramForPreTraining
-from spatial_audio_lm.simulation.naturalistic_records import NaturalisticSettings
 from spatial_audio_lm.training.config import load_config, require_known
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, as_it_is, epoch_loader, item_generator
 from spatial_audio_lm.training.loop import train
 from spatial_audio_lm.training.loop_config import LoopConfig
+from spatial_audio_lm.training.pretraining_scenes import SceneData, mean_over_scenes, pretraining_scenes
 from spatial_audio_lm.training.random_state import seed_everything
 from spatial_audio_lm.training.schedules import warmup_cosine
 from spatial_audio_lm.training.tracking import build_accelerator
 from spatial_audio_lm.training.training_state import Progress
 
 CHANNELS = {"binaural": 2, "foa": 4, "mono": 4}  # of the responses; a mono model hears W, the omnidirectional one
-
-
-@dataclass
-class HeldOut(SceneSources):
-    num_scenes: int = 0  # always the same; 0: none. clip_folder null: that of the training, if it has one
-
-
-@dataclass
-class Data(SceneSources):
-    scenes: NaturalisticSettings = field(default_factory=NaturalisticSettings)  # among them clean_ratio
-    seed: int = 0  # of the scenes; loop.seed is that of the model, the order, the crops and the masks
-    num_workers: int = 0  # that render scenes beside the training
-    held_out: HeldOut = field(default_factory=HeldOut)  # is only measured, each loop.evaluate_every_steps
 
 
 @dataclass
@@ -76,7 +61,7 @@ class Config:
     batch_size: int = 32  # scenes a process
     crops_per_scene: int = 16
     pad_to_frames: int | None = None  # 1024: crops may end in zeros behind ten seconds, as published
-    data: Data = field(default_factory=Data)
+    data: SceneData = field(default_factory=SceneData)
     optim: Optim = field(default_factory=Optim)
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(clip_norm=5.0))
     num_threads: int | None = None  # torch's threads; null leaves them
@@ -105,8 +90,6 @@ def check(config: Config, model: GramConfig) -> None:
     data = config.data
     if config.crops_per_scene < 1:
         raise ConfigError(f"crops_per_scene is {config.crops_per_scene}; expected 1 or more")
-    if data.held_out.num_scenes < 0:
-        raise ConfigError(f"held_out.num_scenes is {data.held_out.num_scenes}; expected 1 or more, or 0 for none")
     frames = 1 + round(data.scenes.duration_s * model.sampling_rate) // model.hop_length
     if config.pad_to_frames is not None and config.pad_to_frames < max(frames, model.num_frames):
         raise ConfigError(
@@ -118,18 +101,6 @@ def check(config: Config, model: GramConfig) -> None:
             f"a scene of {data.scenes.duration_s:g} s has {frames} frames, a crop {model.num_frames}: make "
             "scenes.duration_s longer"
         )
-
-
-def naturalistic(sources: SceneSources, config: Config, model: GramConfig, new_bank: str) -> NaturalisticClips:
-    """Scenes of a section's sources.
-
-    Raises:
-        ConfigError: responses of another rate than the model's.
-        ChannelError: of another number of channels.
-    """
-    rate, channels = model.sampling_rate, CHANNELS[model.audio_format]
-    rirs = rir_source(sources, rate, channels, Path(config.loop.output_dir) / new_bank)
-    return NaturalisticClips(*clip_sources(sources, rate), rirs, config.data.scenes, config.data.seed, channels)
 
 
 class SceneBatches:
@@ -190,16 +161,11 @@ def main(config: Config) -> Path:
     mean_spectrum = MeanSpectrum(band_numbers(model)).to(accelerator.device)
 
     # data
+    rate, channels = gram_config.sampling_rate, CHANNELS[gram_config.audio_format]
     with accelerator.main_process_first():
-        scenes = naturalistic(config.data, config, gram_config, "bank")
-        held_out = None
-        if config.data.held_out.num_scenes:
-            unseen = replace(
-                config.data.held_out, clip_folder=config.data.held_out.clip_folder or config.data.clip_folder
-            )
-            held_out = naturalistic(unseen, config, gram_config, "bank_held_out")
+        scenes, unseen = pretraining_scenes(config.data, rate, channels, config.loop.output_dir)
     dataset = SceneBatches(scenes, config.loop.seed)
-    measured = SceneBatches(held_out, config.loop.seed) if held_out is not None else dataset
+    measured = dataset if unseen is None else SceneBatches(unseen, config.loop.seed)
     sampler = EpochSampler(
         len(dataset),
         config.batch_size,
@@ -231,14 +197,11 @@ def main(config: Config) -> Path:
 
     # evaluation
     def evaluate(wrapped: nn.Module, progress: Progress) -> dict[str, float]:
-        numbers = [divmod(number, len(measured)) for number in range(config.data.held_out.num_scenes)]
-        totals = {"masked_error": 0.0, "mean_spectrum_error": 0.0}
+        number = config.data.held_out.num_scenes
         mean_spectrum.eval()
-        for first in range(0, len(numbers), config.batch_size):
-            keys = [ItemKey(*key) for key in numbers[first : first + config.batch_size]]
-            _, found = masked(wrapped, send_to_device(measured.__getitems__(keys), accelerator.device))
-            for name in totals:
-                totals[name] += float(found[name]) * len(keys) / len(numbers)
+        totals = mean_over_scenes(
+            measured, number, config.batch_size, accelerator.device, lambda batch: masked(wrapped, batch)[1]
+        )
         mean_spectrum.train()
         return totals | {"ratio": totals["masked_error"] / totals["mean_spectrum_error"]}
 
@@ -250,7 +213,7 @@ def main(config: Config) -> Path:
         step,
         config.loop,
         accelerator=accelerator,
-        evaluate=None if held_out is None else evaluate,
+        evaluate=None if unseen is None else evaluate,
         state={"mean_spectrum": mean_spectrum},
         settings=config,
     )
