@@ -12,6 +12,7 @@ from pathlib import Path
 
 PACKAGE = "transformers_tests"
 _EMPTY = {
+    "__init__.py": "",
     "exporters/test_export.py": "class ExportTesterMixin: ...\n",
     "generation/test_utils.py": "class GenerationTesterMixin: ...\n",
     "utils/test_configuration_utils.py": "config_common_kwargs = {}\n",
