@@ -113,6 +113,12 @@ def test_positions_count_time_first_then_bands() -> None:
     assert not torch.equal(table[0, 0, :16], table[0, 1, :16])
 
 
+def test_patches_in_time_have_all_bands_however_many() -> None:
+    assert GramConfig.time().grid == (1, 100)
+    assert GramConfig.time(num_mel_bins=64).patch_bands == 64
+    assert GramConfig.time(num_mel_bins=64, patch_bands=32).grid == (2, 100)
+
+
 def test_the_end_of_a_clip_is_not_heard() -> None:
     model = small()
     features = noise(2, 1, 2, 40, 16)

@@ -138,7 +138,8 @@ class GramConfig(ModelConfig):
     @classmethod
     def time(cls, **overrides: Any) -> "GramConfig":
         """A new model with patches of all bands of two frames: four times the time resolution, no bands apart."""
-        return cls(**(_TIME | overrides))
+        bands = {"patch_bands": overrides["num_mel_bins"]} if "num_mel_bins" in overrides else {}
+        return cls(**(_TIME | bands | overrides))
 
     @property
     def num_feature_maps(self) -> int:
