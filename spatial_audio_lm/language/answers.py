@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from spatial_audio_lm.errors import DataError
+from spatial_audio_lm.language.sound_names import spoken_forms
 from spatial_audio_lm.signal.conventions import unit_vector
 
 AXES: tuple[tuple[str, str], ...] = (("front", "behind"), ("left", "right"), ("above", "below"))
@@ -27,6 +28,7 @@ _ON_PLANE = 1e-9  # the sine of 180 degrees is 1e-16, and straight behind is not
 _SYNONYMS = {"back": "behind", "rear": "behind", "ahead": "front", "beneath": "below", "underneath": "below"}
 _SIDE = re.compile(rf"\b(?:{'|'.join([word for axis in AXES for word in axis] + list(_SYNONYMS))})\b")
 _NUMBER = re.compile(r"(?<![\w.,-])(\d{1,4}(?:\.\d{1,6})?) ?(?:m|met(?:er|re)s?)\b")
+_RANGE = re.compile(r"\d ?(?:-|\u2013|to|or|and) ?\d")  # "2 or 3 metres" is no distance
 _YES_OR_NO = re.compile(r"\b(?:yes|no)\b")
 
 Sides = tuple[str, str, str]
@@ -114,16 +116,18 @@ def read_sides(text: str) -> Sides | None:
 
 
 def read_distance(text: str) -> float | None:
-    """Metres; None unless the answer has exactly one number with a unit of metres."""
-    found = _NUMBER.findall(_plain(text))
-    return float(found[0]) if len(found) == 1 else None
+    """Metres; None unless the answer has exactly one number with a unit of metres, and no range of numbers."""
+    plain = _plain(text)
+    found = _NUMBER.findall(plain)
+    return float(found[0]) if len(found) == 1 and not _RANGE.search(plain) else None
 
 
 def read_names(text: str, names: Collection[str]) -> NamedSounds:
     """The known names that an answer holds.
 
     A part between two semicolons that is a name counts as it stands; in any other, names are looked for as whole words,
-    the longest first ("the sound of a car alarm" names "car alarm", and no "car").
+    the longest first ("the sound of a car alarm" names "car alarm", and no "car"). A name of the vocabulary is known by
+    its spoken forms too, unless such a form is another name of the list: "a barking dog" is "dog barking".
 
     Args:
         text: the answer.
@@ -146,6 +150,7 @@ def _finder(names: tuple[str, ...]) -> tuple[dict[str, str], re.Pattern[str]]:
     canonical = {_plain(name): name for name in names}
     if not canonical or "" in canonical:
         raise DataError("names must be one or more texts, none of them empty")
+    canonical = {_plain(form): name for form, name in spoken_forms(names).items()} | canonical
     longest_first = sorted(canonical, key=len, reverse=True)
     return canonical, re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
 

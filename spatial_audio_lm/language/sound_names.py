@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from spatial_audio_lm.language.vocabulary import SOUND_CLASSES, sound_class
 
@@ -19,6 +20,28 @@ def _bare(phrase: str) -> str:
 
 ANSWER_NAMES: dict[str, str] = {sound.id: _bare(sound.label) for sound in SOUND_CLASSES}
 """The name of each class in answers: its label without an article."""
+
+
+@lru_cache(maxsize=16)
+def _forms_of(names: frozenset[str]) -> dict[str, str]:
+    forms: dict[str, str] = {}
+    for sound in SOUND_CLASSES:
+        if ANSWER_NAMES[sound.id] in names:
+            spoken = (*map(_bare, sound.spoken), sound.id.replace("_", " "))
+            forms |= dict.fromkeys(spoken, ANSWER_NAMES[sound.id])
+    return forms
+
+
+def spoken_forms(names: Iterable[str]) -> dict[str, str]:
+    """How else one says the vocabulary's sounds: "barking dog" and "dog" are forms of the name "dog barking".
+
+    Args:
+        names: of sounds; those that are not `ANSWER_NAMES` have no other forms here.
+
+    Returns:
+        Each spoken form without its article, and each class id in words, with the name that it stands for.
+    """
+    return _forms_of(frozenset(names))
 
 
 def answer_name(class_id: str) -> str:

@@ -42,8 +42,8 @@ _LETTERS = {"A": "one sound", "B": "one sound", "C": "two sounds", "D": "two sou
 _PREFIX = {  # of the keys and names of E's measures
     "MIXUP_DIRECTION": ("E_direction", "E, direction"),
     "MIXUP_DISTANCE_BOTH": ("E_distance", "E, distance"),
-    "MIXUP_NONBINARY_DIRECTION": ("E_nonbinary", "E, not yes or no"),
-    "MIXUP_NONBINARY_DISTANCE": ("E_nonbinary", "E, not yes or no"),
+    "MIXUP_NONBINARY_DIRECTION": ("E_nonbinary", "E, not yes or no, side"),
+    "MIXUP_NONBINARY_DISTANCE": ("E_nonbinary", "E, not yes or no, how far"),
     "MIXUP_NONBINARY_SOURCE": ("E_nonbinary_source", "E, not yes or no, which sound"),
 }
 

@@ -18,6 +18,8 @@ from spatial_audio_lm.language.answers import (
     write_place,
     write_yes_no,
 )
+from spatial_audio_lm.language.sound_names import ANSWER_NAMES
+from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
 from spatial_audio_lm.signal.conventions import direction_of, vector_from_spatial_ast
 
 NAMES = ("car", "car alarm", "accelerating, revving, vroom", "Dog barking", "rain")
@@ -72,6 +74,10 @@ def test_a_distance_that_is_none_is_refused():
         ("2.5", None),
         ("two metres", None),
         ("2m or 3m", None),
+        ("2 or 3 metres", None),
+        ("2 to 3.5m", None),
+        ("1-2m", None),
+        ("a horn, and rain 2m away", 2.0),
         ("-2m", None),
         ("2 mm", None),
         ("1,5m", None),
@@ -117,6 +123,21 @@ def test_names_are_read_as_they_stand_in_the_list():
     assert read_names("carpet", NAMES).names == ()
     assert read_names("", NAMES) == read_names(" ; ", NAMES)
     assert read_names(write_names(NAMES[:3]), NAMES).names == NAMES[:3]
+
+
+def test_the_vocabulary_is_known_by_its_spoken_forms():
+    vocabulary = tuple(ANSWER_NAMES.values())
+    for sound in SOUND_CLASSES:
+        for form in (*sound.spoken, sound.id.replace("_", " ")):
+            found = read_names(f"It is {form}.", vocabulary)
+            assert found.names == (ANSWER_NAMES[sound.id],) and not found.unknown, form
+    assert read_names("a hound", vocabulary).unknown == ("a hound",)
+    # only of names that are in the list, and a name of the list means itself
+    assert read_names("a dog", ["rain"]).names == ()
+    assert read_names("clapping; a dog", ["clapping", "hands clapping", "dog barking"]).names == (
+        "clapping",
+        "dog barking",
+    )
 
 
 def test_a_list_of_names_without_one_is_refused():

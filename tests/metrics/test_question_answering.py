@@ -32,7 +32,7 @@ def measured(
     kinds = [types] * len(truth) if isinstance(types, str) else types
     answered = AnsweredQuestions(kinds, truth, answer, NAMES, **more)
     measures = question_measures(answered, embedder, resamples=200)
-    assert len({measure.key for measure in measures}) == len(measures)
+    assert len({measure.key for measure in measures}) == len({measure.name for measure in measures}) == len(measures)
     return {measure.key: measure for measure in measures}
 
 
@@ -145,6 +145,7 @@ def test_sounds_that_are_named():
     assert rows["A_exact"].value == pytest.approx(1 / 4)
     assert rows["A_unparsable"].value == 1 / 4 and rows["A_unparsable"].details["examples"] == ["thunder"]
     assert "A_mean_average_precision" not in rows  # no embeddings were given
+    assert measured("CLASSIFICATION", ["dog barking"], ["a barking dog"])["A_exact"].value == 1
 
 
 def test_the_other_comparisons_are_diagnosis_with_keys_of_their_own():
