@@ -67,6 +67,9 @@ _PUBLIC_NAMES = {
     "SpatialASTForSoundEventLocalization": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
     "SpatialQuery": "spatial_audio_lm.pipelines.querying",
     "QueryResult": "spatial_audio_lm.pipelines.answers",
+    "QuestionAnswerer": "spatial_audio_lm.pipelines.answering",
+    "AnsweredQuestion": "spatial_audio_lm.pipelines.spoken_answers",
+    "SpatialAudioQuestionAnsweringPipeline": "spatial_audio_lm.pipelines.question_answering",
     "SceneEncoder": "spatial_audio_lm.pipelines.scene_embeddings",
     "SoundEventLocator": "spatial_audio_lm.pipelines.locating",
     "EventsResult": "spatial_audio_lm.pipelines.answers",
@@ -133,11 +136,16 @@ if TYPE_CHECKING:
     from spatial_audio_lm.models.wavjepa.modeling_wavjepa_pretraining import (
         WavJEPAForPreTraining as WavJEPAForPreTraining,
     )
+    from spatial_audio_lm.pipelines.answering import QuestionAnswerer as QuestionAnswerer
     from spatial_audio_lm.pipelines.answers import EventsResult as EventsResult
     from spatial_audio_lm.pipelines.answers import QueryResult as QueryResult
     from spatial_audio_lm.pipelines.locating import SoundEventLocator as SoundEventLocator
     from spatial_audio_lm.pipelines.querying import SpatialQuery as SpatialQuery
+    from spatial_audio_lm.pipelines.question_answering import (
+        SpatialAudioQuestionAnsweringPipeline as SpatialAudioQuestionAnsweringPipeline,
+    )
     from spatial_audio_lm.pipelines.scene_embeddings import SceneEncoder as SceneEncoder
+    from spatial_audio_lm.pipelines.spoken_answers import AnsweredQuestion as AnsweredQuestion
     from spatial_audio_lm.pipelines.zero_shot import (
         ZeroShotSpatialAudioClassificationPipeline as ZeroShotSpatialAudioClassificationPipeline,
     )

@@ -7,19 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from spatial_audio_lm.cli.options import DEFAULT_MODEL, Debug, Format, Json, Model, Recordings, ending_in
+from spatial_audio_lm.cli.options import DEFAULT_MODEL, MONO, Debug, Format, Json, Model, Mono, Recordings, ending_in
 from spatial_audio_lm.cli.output import print_error, print_json, print_warnings, progress_bar, reason_of
 from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.pipelines.answers import file_field
-
-MONO = ("refuse", "duplicate")  # SceneEncoder's; its module loads torch
-
-
-def _known_mono(value: str) -> str:
-    if value not in MONO:
-        raise typer.BadParameter(f"{value!r} is not known; one of {', '.join(MONO)} is wanted")
-    return value
 
 
 def embed(
@@ -36,15 +28,7 @@ def embed(
             "(WavJEPA), cls or mean (DSpAST, SpatialAST). Not given: the first of those.",
         ),
     ] = None,
-    mono: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(MONO),
-            callback=_known_mono,
-            help="What to do with one channel where the model hears more: refuse it, or duplicate it to all of them. "
-            "ELSA hears it as it is.",
-        ),
-    ] = MONO[0],
+    mono: Mono = MONO[0],
     format: Format = None,
     json: Json = False,
     debug: Debug = False,

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Union
 
 if TYPE_CHECKING:
+    from spatial_audio_lm.pipelines.answering import QuestionAnswerer
     from spatial_audio_lm.pipelines.locating import SoundEventLocator
     from spatial_audio_lm.pipelines.querying import SpatialQuery
     from spatial_audio_lm.pipelines.recording_embeddings import RecordingEmbedder
@@ -18,6 +19,18 @@ def load_query_engine(model: str) -> "SpatialQuery":
 
     _hush_transformers()
     return SpatialQuery.from_pretrained(model)
+
+
+def load_question_engine(model: str) -> "QuestionAnswerer":
+    """The engine of `ask`.
+
+    Args:
+        model: Packaged name or folder.
+    """
+    from spatial_audio_lm.pipelines.answering import QuestionAnswerer
+
+    _hush_transformers()
+    return QuestionAnswerer.from_pretrained(model)
 
 
 def load_embedding_engine(model: str, pooling: str | None, mono: str) -> Union["SpatialQuery", "RecordingEmbedder"]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from spatial_audio_lm.cli.ask import ask
 from spatial_audio_lm.cli.convert import convert
 from spatial_audio_lm.cli.doctor import doctor
 from spatial_audio_lm.cli.embed import embed
@@ -105,6 +106,7 @@ def _root(
 
 for _command, _summary in (
     (query, "Which sentence fits a recording, from where, when."),
+    (ask, "Answer any question about a recording."),
     (locate, "From where the sound of each recording comes."),
     (embed, "Write recordings as vectors."),
     (simulate, "Make recordings with known truth."),

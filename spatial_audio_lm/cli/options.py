@@ -33,6 +33,27 @@ Format = Annotated[
 ]
 
 
+MONO = ("refuse", "duplicate")  # those of pipelines.hearing; its module loads torch
+
+
+def _known_mono(value: str) -> str:
+    if value not in MONO:
+        raise typer.BadParameter(f"{value!r} is not known; one of {', '.join(MONO)} is wanted")
+    return value
+
+
+Mono = Annotated[
+    str,
+    typer.Option(
+        "--mono",
+        metavar="|".join(MONO),
+        callback=_known_mono,
+        help="What to do with one channel where the model hears more: refuse it, or duplicate it to all of them. "
+        "ELSA hears it as it is.",
+    ),
+]
+
+
 def ending_in(*suffixes: str) -> Callable[[Path | None], Path | None]:
     """A check for an output file, made before any work is done."""
 

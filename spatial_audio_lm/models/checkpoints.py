@@ -15,6 +15,7 @@ from spatial_audio_lm.errors import CheckpointError
 PACKAGED_FOLDER = Path(__file__).parent / "packaged"
 DEFAULT_QUERY_MODEL = "elsa-tiny"
 DEFAULT_EVENTS_MODEL = "dspast-tiny"  # of recordings with two ears
+DEFAULT_QUESTION_MODEL = "bat-tiny"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spatial_audio_lm.errors import AudioFileError, AudioValueError, TextError
+from spatial_audio_lm.errors import AudioFileError, AudioValueError, SampleRateError, TextError
 from spatial_audio_lm.features.audio_inputs import spatial_audios
 from spatial_audio_lm.files import shown_name
 from spatial_audio_lm.pipelines.answers import file_field
@@ -136,6 +136,22 @@ def _checked_path(path: str | bytes) -> str:
     if not exists and " " in text and not os.path.splitext(text)[1]:
         raise TextError(f"{text!r} is a sentence, not a file: the recording comes first, the sentences after it")
     return text
+
+
+def recording_with_rate(audio: Recording) -> Recording:
+    """What a pipeline of transformers may hand on: of a dictionary the recording, since tensors in one would be moved.
+
+    Raises:
+        SampleRateError: An array whose rate nobody says.
+        SpatialAudioError: A dictionary that is no recording.
+    """
+    if hasattr(audio, "shape"):
+        raise SampleRateError("an array does not know its rate: pass {'array': ..., 'sampling_rate': ...}")
+    if not isinstance(audio, Mapping):
+        return audio
+    if "array" in audio and audio.get("sampling_rate") is None:
+        raise SampleRateError("the dictionary has an array and no sampling_rate: add it, in Hz")
+    return spatial_audios(dict(audio))[0]
 
 
 def require_sound(heard: bool, recording: OpenRecording) -> None:

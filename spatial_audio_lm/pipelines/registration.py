@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from spatial_audio_lm.models.checkpoints import DEFAULT_QUERY_MODEL, PACKAGED_FOLDER
+from spatial_audio_lm.models.checkpoints import DEFAULT_QUERY_MODEL, DEFAULT_QUESTION_MODEL, PACKAGED_FOLDER
 
 _WATCHED = ("transformers.", "spatial_audio_lm.")
 _AUTO_MODULES = tuple(
@@ -104,13 +104,19 @@ def register_pipelines() -> None:
     ``PIPELINE_REGISTRY.register_pipeline`` would mark the class as code that travels with a checkpoint, and a folder
     saved by the pipeline could then be loaded only with ``trust_remote_code``.
     """
-    from transformers import AutoModel
+    from transformers import AutoModel, AutoModelForMultimodalLM
     from transformers.pipelines import PIPELINE_REGISTRY
 
     PIPELINE_REGISTRY.supported_tasks["zero-shot-spatial-audio-classification"] = {
         "impl": "spatial_audio_lm.pipelines.zero_shot.ZeroShotSpatialAudioClassificationPipeline",
         "pt": (AutoModel,),
         "default": {"model": (str(PACKAGED_FOLDER / DEFAULT_QUERY_MODEL), None)},
+        "type": "multimodal",
+    }
+    PIPELINE_REGISTRY.supported_tasks["spatial-audio-question-answering"] = {
+        "impl": "spatial_audio_lm.pipelines.question_answering.SpatialAudioQuestionAnsweringPipeline",
+        "pt": (AutoModelForMultimodalLM,),
+        "default": {"model": (str(PACKAGED_FOLDER / DEFAULT_QUESTION_MODEL), None)},
         "type": "multimodal",
     }
 

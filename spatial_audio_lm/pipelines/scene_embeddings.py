@@ -8,7 +8,7 @@ Recordings are resampled to the encoder's rate, and how many were is said. Nothi
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,10 +29,11 @@ from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtr
 from spatial_audio_lm.models.gram.modeling_gram import GramModel
 from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel
-from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import FORMATS, WavJEPAFeatureExtractor
+from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import WavJEPAFeatureExtractor
 from spatial_audio_lm.models.wavjepa.modeling_wavjepa import WavJEPAModel
+from spatial_audio_lm.pipelines.hearing import channels_heard, extractor_options, require_mono_choice
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
-from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT, SpatialAudio
+from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.signal.stft import stft
 
 # Class of the model, class of what makes its inputs, and its poolings, the usual one first.
@@ -44,8 +45,7 @@ ENCODERS: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
     "dspast": (DSpASTModel, DSpASTFeatureExtractor, ("cls", "mean")),
     "elsa": (ElsaModel, ElsaProcessor, ("joint",)),
 }
-MONO = ("refuse", "duplicate")
-# Kinds that hear clips of any length and whose extractor follows from the configuration and takes `mono`.
+# Kinds that hear clips of any length and whose extractor follows from the configuration.
 _FROM_SETTINGS = ("gram", "wavjepa")
 _ROWS_AT_ONCE = 16
 
@@ -98,8 +98,7 @@ class SceneEncoder:
             _require_front_end(model.config, extractor)
         if pooling is not None and pooling not in poolings:
             raise ConfigError(f"pooling is {pooling!r}; {self.kind} has {', '.join(poolings)}")
-        if mono not in MONO:
-            raise ConfigError(f"mono is {mono!r}; expected one of {', '.join(MONO)}")
+        require_mono_choice(mono)
         self.model, self.extractor = model.eval().requires_grad_(False), extractor
         self.pooling, self.mono = pooling or poolings[0], mono
         self.sampling_rate: int = extractor.sampling_rate
@@ -159,9 +158,12 @@ class SceneEncoder:
             ChannelError: a format that the encoder does not hear.
             AudioValueError: a recording that is too short for it.
         """
-        heard = [self._channels(recording.resample(self.sampling_rate)) for recording in recordings]
+        heard = [
+            channels_heard(recording.resample(self.sampling_rate), self.kind, self.extractor, self.mono)
+            for recording in recordings
+        ]
         resampled = sum(recording.sample_rate != self.sampling_rate for recording in recordings)
-        options: dict[str, str] = {"mono": self.mono} if self.kind in _FROM_SETTINGS else {}
+        options = extractor_options(self.kind, self.mono)
         if self.kind not in (*_FROM_SETTINGS, "elsa"):
             options = {"long_audio": "chunks"}
         features = self.extractor(heard, **options)
@@ -187,27 +189,6 @@ class SceneEncoder:
             return output.pooler_output if self.pooling == "mean" else output.last_hidden_state[:, 0]
         tokens, count = output.last_hidden_state, self.model.config.num_cls_tokens
         return tokens[:, :count].flatten(1) if self.pooling == "cls" else tokens[:, count:].mean(1)
-
-    def _channels(self, recording: SpatialAudio) -> SpatialAudio:
-        wanted = {"audio_mae": "mono", "elsa": "foa"}.get(self.kind, "binaural")
-        if self.kind == "gram":
-            wanted = self.extractor.audio_format
-        elif self.kind == "wavjepa":
-            wanted = FORMATS[self.extractor.feature_size]
-        if recording.format == wanted or (self.kind == "elsa" and recording.format == "mono"):
-            return recording
-        if recording.format == "mono" and self.mono == "duplicate":
-            if self.kind in _FROM_SETTINGS:  # the extractor knows what the same in all channels is to the model
-                return recording
-            copies = recording.waveform.expand(CHANNELS_OF_FORMAT[wanted], -1)
-            return replace(recording, waveform=copies, format=wanted)
-        advice = (
-            ", or say mono: duplicate (one channel in all, without a direction)" if recording.format == "mono" else ""
-        )
-        raise ChannelError(
-            f"the recording is {recording.format} ({recording.num_channels} channels), this {self.kind} hears {wanted} "
-            f"({CHANNELS_OF_FORMAT[wanted]} channels): give recordings of that kind{advice}"
-        )
 
 
 class LogMelEmbedder:

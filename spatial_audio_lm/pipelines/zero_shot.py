@@ -4,17 +4,15 @@ Call and answer are those of transformers' own zero-shot-audio-classification, f
 """
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from transformers.pipelines.base import Pipeline
 
-from spatial_audio_lm.errors import AudioValueError, SampleRateError, TextError
-from spatial_audio_lm.features.audio_inputs import spatial_audios
+from spatial_audio_lm.errors import AudioValueError, TextError
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
 from spatial_audio_lm.pipelines.answers import QueryResult
 from spatial_audio_lm.pipelines.querying import SpatialQuery, checked_sentences
-from spatial_audio_lm.pipelines.recordings import Recording
+from spatial_audio_lm.pipelines.recordings import Recording, recording_with_rate
 
 logger = logging.getLogger(__name__)
 
@@ -89,13 +87,12 @@ class ZeroShotSpatialAudioClassificationPipeline(Pipeline):
         labels = checked_sentences(candidate_labels)
         if "{}" not in hypothesis_template:
             raise TextError(f"hypothesis_template is {hypothesis_template!r}; it needs a {{}} where the label goes")
-        if hasattr(audio, "shape"):
-            raise SampleRateError("an array does not know its rate: pass {'array': ..., 'sampling_rate': ...}")
-        if isinstance(audio, Mapping) and "array" in audio and audio.get("sampling_rate") is None:
-            raise SampleRateError("the dictionary has an array and no sampling_rate: add it, in Hz")
-        if isinstance(audio, Mapping):  # tensors in a dictionary would be moved to the model's device
-            audio = spatial_audios(dict(audio))[0]
-        return {"audio": audio, "labels": labels, "template": hypothesis_template, "format": format}
+        return {
+            "audio": recording_with_rate(audio),
+            "labels": labels,
+            "template": hypothesis_template,
+            "format": format,
+        }
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         # With batch_size > 1 every value is a list, one entry a recording; the answer is taken apart in the same way.

@@ -13,10 +13,9 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 from spatial_audio_lm import GramConfig, GramFeatureExtractor, GramModel
-from spatial_audio_lm.cli.embed import MONO
 from spatial_audio_lm.cli.main import app
-from spatial_audio_lm.cli.options import FORMATS
-from spatial_audio_lm.pipelines import scene_embeddings
+from spatial_audio_lm.cli.options import FORMATS, MONO
+from spatial_audio_lm.pipelines import hearing
 from spatial_audio_lm.pipelines.scene_embeddings import SceneEncoder
 from spatial_audio_lm.signal import spatial_audio
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
@@ -302,14 +301,14 @@ def test_a_name_that_is_no_text_is_printed_escaped(tiny_elsa, clip):
 
 def test_formats_are_those_of_the_door():
     assert set(FORMATS) == set(spatial_audio._DECLARABLE)
-    assert MONO == scene_embeddings.MONO
+    assert MONO == hearing.MONO
 
 
 def test_help_and_version():
     assert re.fullmatch(r"spatial-audio-lm \d+\.\d+\.\d+\n", run("--version").stdout)
     help_text = run("--help").stdout
     assert run().stdout == help_text and run().exit_code == 0
-    for command in ("query", "locate", "embed", "simulate", "convert", "models", "doctor"):
+    for command in ("query", "ask", "locate", "embed", "simulate", "convert", "models", "doctor"):
         assert command in help_text
         assert "--json" in run(command, "--help").stdout
 

@@ -199,7 +199,7 @@ def test_what_does_not_fit_is_refused(audio_mae: SceneEncoder, tmp_path: Path) -
         SceneEncoder(audio_mae.model, audio_mae.extractor, "raw")
     with pytest.raises(ConfigError, match="mono is 'double'"):
         SceneEncoder(audio_mae.model, audio_mae.extractor, mono="double")
-    with pytest.raises(ConfigError, match="only gram can be made"):
+    with pytest.raises(ConfigError, match="only gram and wavjepa are made"):
         SceneEncoder.new("elsa", {}, 0)
     for other in ({"channel_convention": "gram"}, {"audio_format": "mono"}, {"sampling_rate": 16_000}):
         extractor = GramFeatureExtractor(**({"audio_format": "foa"} | other))

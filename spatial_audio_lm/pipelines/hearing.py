@@ -1,0 +1,70 @@
+"""Which recordings an encoder of the package hears, and one channel in all of its own if that is asked for."""
+
+from dataclasses import replace
+from typing import Any
+
+from spatial_audio_lm.errors import ChannelError, ConfigError
+from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import FORMATS
+from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT, SpatialAudio
+
+MONO = ("refuse", "duplicate")
+# Kinds that hear clips of any length, and whose extractor takes `mono` itself: it knows what the same in all channels
+# is to the model.
+TAKES_MONO = ("gram", "wavjepa")
+
+
+def require_mono_choice(mono: str) -> None:
+    """Refuses a choice that there is not.
+
+    Raises:
+        ConfigError: not one of `MONO`.
+    """
+    if mono not in MONO:
+        raise ConfigError(f"mono is {mono!r}; expected one of {', '.join(MONO)}")
+
+
+def format_heard(kind: str, extractor: Any) -> str:
+    """The format of the recordings that an encoder hears; ELSA hears mono besides.
+
+    Args:
+        kind: `model_type` of the encoder.
+        extractor: its feature extractor.
+    """
+    if kind == "gram":
+        return str(extractor.audio_format)
+    if kind == "wavjepa":
+        return FORMATS[extractor.feature_size]
+    return {"audio_mae": "mono", "elsa": "foa"}.get(kind, "binaural")
+
+
+def extractor_options(kind: str, mono: str) -> dict[str, str]:
+    """What the feature extractor is to be told of recordings that `channels_heard` gave."""
+    return {"mono": mono} if kind in TAKES_MONO else {}
+
+
+def channels_heard(recording: SpatialAudio, kind: str, extractor: Any, mono: str) -> SpatialAudio:
+    """The recording as the encoder takes it: as it is, or one channel in both ears if `mono` is "duplicate".
+
+    Args:
+        recording: at any rate.
+        kind: `model_type` of the encoder.
+        extractor: its feature extractor.
+        mono: of `MONO`.
+
+    Raises:
+        ChannelError: a format that the encoder does not hear.
+    """
+    wanted = format_heard(kind, extractor)
+    if recording.format == wanted or (kind == "elsa" and recording.format == "mono"):
+        return recording
+    if recording.format == "mono" and mono == "duplicate":
+        if kind in TAKES_MONO:
+            return recording
+        copies = recording.waveform.expand(CHANNELS_OF_FORMAT[wanted], -1)
+        return replace(recording, waveform=copies, format=wanted)
+    advice = ", or say mono: duplicate (one channel in all, without a direction)" if recording.format == "mono" else ""
+    also = " or mono" if kind == "elsa" else ""
+    raise ChannelError(
+        f"the recording is {recording.format} ({recording.num_channels} channels), this {kind} hears {wanted} "
+        f"({CHANNELS_OF_FORMAT[wanted]} channels){also}: give recordings of that kind{advice}"
+    )
