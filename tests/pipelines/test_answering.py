@@ -7,13 +7,17 @@ import pytest
 import torch
 from bad_recordings import BAD_RECORDINGS
 from tiny_bat import LEARNED, WHAT, WHERE, YES_NO
+from transformers import pipeline
 
 from spatial_audio_lm.errors import AudioValueError, ChannelError, CheckpointError, ConfigError, TextError
+from spatial_audio_lm.files import read_json
+from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
 from spatial_audio_lm.pipelines.answering import QuestionAnswerer, _telling
 from spatial_audio_lm.pipelines.spoken_answers import SpokenAnswer
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
 RATE = 16_000
+TASK = "spatial-audio-question-answering"
 PLACE = ("left_right", "front_behind", "above_below", "distance_m")
 
 
@@ -193,3 +197,20 @@ def test_what_is_not_said_is_none_and_what_the_ear_knows_can_be_named(answerer):
     assert named.sounds == ("Mains hum", "dog barking", "rain")
     both = SpokenAnswer.read("left or right, in front; 2m or 3m", answerer.names, **about)
     assert (both.left_right, both.front_behind, both.distance_m) == (None, "front", None)
+
+
+def test_a_language_model_that_lies_elsewhere_and_half_precision(tiny_bat, answerer, ears_clip, tmp_path):
+    answerer.model.language_model.save_pretrained(tmp_path / "language")
+    ear = answerer.model.audio_model.audio_encoder
+    settings = {"qformer_config": answerer.model.config.qformer_config, "num_query_tokens": 4, "lora_rank": 2}
+    model = BatForConditionalGeneration.from_audio_text_pretrained(ear, tmp_path / "language", **settings)
+    model.save_pretrained(tmp_path / "bat")
+    answerer.processor.save_pretrained(tmp_path / "bat")
+    assert read_json(tmp_path / "bat" / "config.json")["language_model_name_or_path"] == str(tmp_path / "language")
+    for ask in (QuestionAnswerer.from_pretrained, lambda folder: pipeline(TASK, model=folder, dtype="bfloat16")._ask):
+        loaded = ask(tmp_path / "bat")
+        assert loaded.ask(ears_clip, WHERE)[0].best.text == LEARNED[WHERE]  # a new adapter changes nothing
+    assert loaded.model.dtype == torch.bfloat16
+    shutil.rmtree(tmp_path / "language")
+    with pytest.raises(CheckpointError, match="needs the language model"):
+        QuestionAnswerer.from_pretrained(tmp_path / "bat")
