@@ -129,7 +129,8 @@ def question_measures(
         ruled = {rule: apply_rule(rule, items.answer, items.truth, seed) for rule in rules}
         measures += [_measure(key, title, rule, result, items, resamples, seed) for rule, result in ruled.items()]
         unreadable = np.any([result.unreadable for result in ruled.values()], axis=0)
-        measures.append(_unparsable(f"{key}_{kind.answer}" if not kind.in_table else key, title, unreadable, items))
+        shared = kind.name in ("MIXUP_NONBINARY_DIRECTION", "MIXUP_NONBINARY_DISTANCE")  # two types with one prefix
+        measures.append(_unparsable(f"{key}_{kind.answer}" if shared else key, title, unreadable, items))
     return measures + _mean_of_comparisons(answers, resamples, seed)
 
 

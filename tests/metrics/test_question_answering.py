@@ -153,7 +153,7 @@ def test_the_other_comparisons_are_diagnosis_with_keys_of_their_own():
     rows = measured(kinds, ["left", "2m", "rain"], ["on the left", "3m", "rain"], embed)
     assert rows["E_nonbinary_side_accuracy"].value == 1
     assert rows["E_nonbinary_distance_error_rate"].value == 1
-    assert rows["E_nonbinary_source_exact"].value == 1
+    assert rows["E_nonbinary_source_exact"].value == 1 and rows["E_nonbinary_source_unparsable"].value == 0
     assert not {"E_accuracy", "E_direction_accuracy", "E_nonbinary_source_mean_cosine"} & rows.keys()
     assert measured(kinds[:1], ["left"], ["left, above"])["E_nonbinary_side_unparsable"].value == 1
 
