@@ -10,22 +10,37 @@ goes in, its `last_hidden_state` `(batch, tokens, hidden_size)` comes out.
     WavJEPA(-Nat)    a moment, both ears joined: one each 10 ms           channels * hidden_size (768, 1536)
     ELSA             a moment of what sounds, joined with the clip's      the two branches' hidden_size, and 3
                      spatial vector and its direction                     for the direction if it has pools
+
+SpatialAST and DSpAST can be heard with what their trained heads read of the whole recording (`hears_readout` of BAT's
+configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its branches joined.
+Direction and distance of a clip lie there readily, where the patches have them in pieces.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
-from spatial_audio_lm.errors import AudioValueError
+from spatial_audio_lm.errors import AudioValueError, ConfigError
+from spatial_audio_lm.layers.event_localization import EventLocalizationMixin
 from spatial_audio_lm.models.dspast.configuration_dspast import BRANCHES
+from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
+from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTForSoundEventLocalization
 
 # Outputs of the feature extractors, as BAT's inputs call them: `attention_mask` is the mask of its text, and that of
 # the recordings, which GRAM and WavJEPA call so, becomes `audio_attention_mask`.
 AUDIO_INPUTS = ("input_features", "input_values", "spatial_features", "audio_attention_mask")
+
+
+# Encoders with trained heads whose readout can be heard.
+READOUT_MODELS: dict[str, Any] = {
+    "spatial_ast": SpatialASTForSoundEventLocalization,
+    "dspast": DSpASTForSoundEventLocalization,
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,38 @@ def token_dim(config: PretrainedConfig) -> int:
     return dim(config)
 
 
+def encoder_class(model_type: str, hears_readout: bool) -> Any:
+    """What an encoder is built and loaded by.
+
+    Raises:
+        ConfigError: the readout of an encoder that has none.
+    """
+    if not hears_readout:
+        return AutoModel
+    if model_type not in READOUT_MODELS:
+        raise ConfigError(
+            f"hears_readout is True, and {model_type} has no heads that read: those of {', '.join(READOUT_MODELS)} do"
+        )
+    return READOUT_MODELS[model_type]
+
+
+def load_encoder(folder: str | PathLike[str], hears_readout: bool) -> PreTrainedModel:
+    """The encoder of a folder, with its heads where their readout is to be heard.
+
+    Raises:
+        ConfigError: the readout of an encoder that has none.
+    """
+    model_type = AutoConfig.from_pretrained(folder).model_type
+    encoder: PreTrainedModel = encoder_class(model_type, hears_readout).from_pretrained(folder).eval()
+    return encoder
+
+
+def named_audio_inputs(features: Mapping[str, Any]) -> dict[str, Any]:
+    """What a feature extractor gives, under BAT's names, without what BAT does not take."""
+    named = {"audio_attention_mask" if name == "attention_mask" else name: features[name] for name in features}
+    return {name: named[name] for name in AUDIO_INPUTS if name in named}
+
+
 def audio_tokens(encoder: PreTrainedModel, inputs: Mapping[str, Tensor], keep_states: bool = False) -> AudioTokens:
     """Tokens of a batch of recordings.
 
@@ -60,6 +107,8 @@ def audio_tokens(encoder: PreTrainedModel, inputs: Mapping[str, Tensor], keep_st
     Raises:
         AudioValueError: inputs of another encoder.
     """
+    if isinstance(encoder, EventLocalizationMixin):
+        return _read_tokens(encoder, inputs, keep_states)
     _, tokens = _EARS.get(encoder.config.model_type, (_plain_dim, _plain_tokens))
     return tokens(encoder, inputs, keep_states)
 
@@ -82,6 +131,14 @@ def _plain_tokens(encoder: PreTrainedModel, inputs: Mapping[str, Tensor], keep_s
     (heard,) = _needed(encoder, inputs, encoder.main_input_name)
     output = encoder(heard, output_hidden_states=keep_states)
     return AudioTokens(output.last_hidden_state, encoder_states=output.hidden_states)
+
+
+def _read_tokens(model: Any, inputs: Mapping[str, Tensor], keep_states: bool) -> AudioTokens:
+    """Readout, class tokens, patches."""
+    (features,) = _needed(model, inputs, "input_features")
+    heard = _plain_tokens(model.base_model, inputs, keep_states)
+    readout = model.readout_tokens(heard.hidden_states, features).to(heard.hidden_states.dtype)
+    return AudioTokens(torch.cat([readout, heard.hidden_states], dim=1), encoder_states=heard.encoder_states)
 
 
 def _dspast_dim(config: Any) -> int:

@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM, GenerationConfig, GenerationMixin, PreTrainedModel
+from transformers import AutoModelForCausalLM, GenerationConfig, GenerationMixin, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError
-from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS, AudioTokens
+from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS, AudioTokens, load_encoder
 from spatial_audio_lm.models.bat.configuration_bat import BatConfig
 from spatial_audio_lm.models.bat.language_adapter_bat import add_language_adapter, merge_language_adapter
 from spatial_audio_lm.models.bat.modeling_bat_audio import BatAudioModel, BatPreTrainedModel
@@ -106,7 +106,7 @@ class BatForConditionalGeneration(BatPreTrainedModel, GenerationMixin):
             settings: further ones of `BatConfig`.
         """
         if not isinstance(audio_encoder, PreTrainedModel):
-            audio_encoder = AutoModel.from_pretrained(audio_encoder)
+            audio_encoder = load_encoder(audio_encoder, settings.get("hears_readout", False))
         if not isinstance(language_model, PreTrainedModel):
             settings.setdefault("language_model_name_or_path", str(language_model))
             language_model = AutoModelForCausalLM.from_pretrained(language_model, **(language_model_kwargs or {}))

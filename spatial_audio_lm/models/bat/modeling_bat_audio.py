@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from spatial_audio_lm.errors import AudioValueError
 from spatial_audio_lm.layers.whole_weights import WholeWeights
-from spatial_audio_lm.models.bat.audio_tokens_bat import AudioTokens, audio_tokens
+from spatial_audio_lm.models.bat.audio_tokens_bat import AudioTokens, audio_tokens, encoder_class
 from spatial_audio_lm.models.bat.configuration_bat import BatConfig
 
 
@@ -21,6 +21,7 @@ class BatProjector(nn.Module):
     def __init__(self, config: BatConfig):
         super().__init__()
         dim, text_dim = config.qformer_config.hidden_size, config.text_config.hidden_size
+        self.norm_tokens = config.norm_audio_tokens
         self.query = nn.Parameter(torch.empty(1, config.num_query_tokens, dim))
         self.qformer = Blip2QFormerModel._from_config(config.qformer_config)
         self.linear = nn.Linear(dim, text_dim)
@@ -39,6 +40,8 @@ class BatProjector(nn.Module):
             tokens: of the encoder.
             mask: `(batch, tokens)`, zero on tokens that are not to be heard.
         """
+        if self.norm_tokens:
+            tokens = nn.functional.layer_norm(tokens, tokens.shape[-1:])
         heard = self.qformer(
             query_embeds=self.query.expand(len(tokens), -1, -1),
             encoder_hidden_states=tokens,
@@ -86,7 +89,10 @@ class BatAudioModel(BatPreTrainedModel):
     def __init__(self, config: BatConfig, audio_encoder: PreTrainedModel | None = None):
         """Hearing with random weights, or with an encoder that is there already."""
         super().__init__(config)
-        self.audio_encoder = AutoModel.from_config(config.audio_config) if audio_encoder is None else audio_encoder
+        if audio_encoder is None:
+            make = encoder_class(config.audio_config.model_type, config.hears_readout)
+            audio_encoder = (make.from_config if make is AutoModel else make._from_config)(config.audio_config)
+        self.audio_encoder = audio_encoder
         self.projector = BatProjector(config)
         self.freeze()
         self.post_init()

@@ -8,7 +8,7 @@ from transformers import AddedToken, BatchFeature, PreTrainedTokenizerBase, Proc
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError, TextError
 from spatial_audio_lm.features.audio_inputs import AudioInput
-from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS
+from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS, named_audio_inputs
 from spatial_audio_lm.models.bat.conversation_bat import read_conversation
 from spatial_audio_lm.models.bat.padding_bat import padded_inputs
 
@@ -105,9 +105,9 @@ class BatProcessor(ProcessorMixin):
             )
         inputs = dict(self.tokenize_questions(questions, answer))
         heard = self.feature_extractor(audio, sampling_rate, format, **audio_options)
-        heard = {"audio_attention_mask" if name == "attention_mask" else name: heard[name] for name in heard}
-        inputs |= {name: heard[name] for name in AUDIO_INPUTS if name in heard}
-        rows = {len(inputs[name]) for name in AUDIO_INPUTS if name in heard}
+        heard = named_audio_inputs(heard)
+        inputs |= heard
+        rows = {len(values) for values in heard.values()}
         if rows != {len(questions)}:
             raise AudioValueError(
                 f"{len(questions)} questions and {max(rows)} recordings (or pieces of them): give one a question"

@@ -236,6 +236,24 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
         # A copy: the next step changes the scale before some backward passes have used this one.
         return scale.float().clone() * logits
 
+    def _read(self, tokens: Tensor, input_features: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """What each branch's heads read, `(batch, branch_dim)`."""
+        whole = self.clip_statistics and self.clip_statistics(input_features)
+        parts = zip(names, tokens.split(self.config.branch_dim, dim=-1), strict=True)
+        return {name: self.readouts[name](part, 0, self.config.num_cls_tokens, whole) for name, part in parts}
+
+    def readout_tokens(self, tokens: Tensor, input_features: Tensor) -> Tensor:
+        """What the heads read of a recording, as one token beside the encoder's.
+
+        Args:
+            tokens: `last_hidden_state` of all branches, `(batch, tokens, 3 * branch_dim)`.
+            input_features: what they were made of, `(batch, maps, frames, mels)`.
+
+        Returns:
+            `(batch, 1, 3 * branch_dim)`, the branches joined as in `tokens`.
+        """
+        return torch.cat(list(self._read(tokens, input_features, BRANCHES).values()), dim=-1)[:, None]
+
     def forward(
         self,
         input_features: Tensor,
@@ -264,9 +282,7 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
         """
         names = require_branches(branches)
         encoded = self.dspast(input_features, branches=names, output_hidden_states=output_hidden_states)
-        whole = self.clip_statistics and self.clip_statistics(input_features)
-        parts = zip(names, encoded.last_hidden_state.split(self.config.branch_dim, dim=-1), strict=True)
-        token = {name: self.readouts[name](part, 0, self.config.num_cls_tokens, whole) for name, part in parts}
+        token = self._read(encoded.last_hidden_state, input_features, names)
         logits: dict[str, Tensor] = {}
         if "event" in token:
             logits["event"] = self.event_head(self.event_norm(token["event"]))

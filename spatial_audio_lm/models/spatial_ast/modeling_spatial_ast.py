@@ -143,6 +143,24 @@ class SpatialASTForSoundEventLocalization(EventLocalizationMixin, SpatialASTPreT
         self.event_head = LocalizationHead(dim, config.num_labels, config.head_init_std)
         self.post_init()
 
+    def readout_tokens(self, tokens: Tensor, input_features: Tensor) -> Tensor:
+        """What the heads read of a recording, as three tokens beside the encoder's.
+
+        Args:
+            tokens: `last_hidden_state`, `(batch, tokens, hidden_size)`.
+            input_features: what they were made of, `(batch, maps, frames, mels)`.
+
+        Returns:
+            `(batch, 3, hidden_size)`: distance, direction, event.
+        """
+        whole = self.clip_statistics and self.clip_statistics(input_features)
+        heard = [
+            self.distance_norm(self.distance_readout(tokens, DISTANCE_TOKEN, statistics=whole)),
+            self.direction_norm(self.direction_readout(tokens, DIRECTION_TOKEN, statistics=whole)),
+            self.event_norm(self.event_readout(tokens, EVENT_TOKEN, statistics=whole)),
+        ]
+        return torch.stack(heard, dim=1)
+
     def forward(
         self,
         input_features: Tensor,
@@ -165,10 +183,7 @@ class SpatialASTForSoundEventLocalization(EventLocalizationMixin, SpatialASTPreT
         """
         encoded = self.spatial_ast(input_features, output_hidden_states=output_hidden_states)
         tokens = encoded.last_hidden_state
-        whole = self.clip_statistics and self.clip_statistics(input_features)
-        event = self.event_norm(self.event_readout(tokens, EVENT_TOKEN, statistics=whole))
-        distance = self.distance_norm(self.distance_readout(tokens, DISTANCE_TOKEN, statistics=whole))
-        direction = self.direction_norm(self.direction_readout(tokens, DIRECTION_TOKEN, statistics=whole))
+        distance, direction, event = self.readout_tokens(tokens, input_features).unbind(1)
         logits = {
             "event": self.event_head(event),
             "distance": self.distance_head(distance),
