@@ -25,7 +25,13 @@ from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS
 from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
 from spatial_audio_lm.models.bat.processing_bat import BatProcessor
 from spatial_audio_lm.models.checkpoints import DEFAULT_QUESTION_MODEL, checkpoint_folder, packaged_names
-from spatial_audio_lm.pipelines.hearing import channels_heard, extractor_options, require_mono_choice
+from spatial_audio_lm.pipelines.hearing import (
+    channels_heard,
+    extractor_options,
+    longest_s,
+    require_mono_choice,
+    window_of_long_s,
+)
 from spatial_audio_lm.pipelines.locating import LOUD_RANGE_DB
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
 from spatial_audio_lm.pipelines.querying import checked_sentences
@@ -34,7 +40,6 @@ from spatial_audio_lm.pipelines.spoken_answers import AnsweredQuestion, SpokenAn
 
 MAX_NEW_TOKENS = 64  # of an answer; the longest of SpatialSoundQA's grammar are names of two sounds
 _LONGEST_S = 10.0  # of what is heard at once by an ear that would take any length: as long as SpatialSoundQA's sounds
-_SPARE_SAMPLES = 16  # what rounding to whole samples at another rate can add to a window, and more
 _WINDOWS = 8  # that are encoded together
 _ROWS = 16  # pairs of window and question that are answered together
 
@@ -109,16 +114,12 @@ class QuestionAnswerer:
     @property
     def whole_s(self) -> float:
         """The longest recording that is heard as one window, in seconds."""
-        longest = getattr(self.processor.feature_extractor, "max_samples", None)
-        return _LONGEST_S if longest is None else longest / self.sample_rate
+        return longest_s(self.processor.feature_extractor) or _LONGEST_S
 
     @property
     def window_s(self) -> float:
         """Length of the windows of a longer one; they begin half a window apart."""
-        extractor = self.processor.feature_extractor
-        if not hasattr(extractor, "chunk_samples"):
-            return _LONGEST_S
-        return min(extractor.chunk_samples, extractor.max_samples - _SPARE_SAMPLES) / self.sample_rate
+        return window_of_long_s(self.processor.feature_extractor) or _LONGEST_S
 
     def ask(
         self,

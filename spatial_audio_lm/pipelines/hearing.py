@@ -1,4 +1,4 @@
-"""Which recordings an encoder of the package hears, and one channel in all of its own if that is asked for."""
+"""What an encoder of the package hears: which channels, one in all of its own if that is asked for, and how long."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,6 +11,7 @@ MONO = ("refuse", "duplicate")
 # Kinds that hear clips of any length, and whose extractor takes `mono` itself: it knows what the same in all channels
 # is to the model.
 TAKES_MONO = ("gram", "wavjepa")
+_SPARE_SAMPLES = 16  # what rounding to whole samples at another rate can add to a window, and more
 
 
 def require_mono_choice(mono: str) -> None:
@@ -68,3 +69,16 @@ def channels_heard(recording: SpatialAudio, kind: str, extractor: Any, mono: str
         f"the recording is {recording.format} ({recording.num_channels} channels), this {kind} hears {wanted} "
         f"({CHANNELS_OF_FORMAT[wanted]} channels){also}: give recordings of that kind{advice}"
     )
+
+
+def longest_s(extractor: Any) -> float | None:
+    """The longest recording that is heard as one, in seconds; None: any."""
+    samples = getattr(extractor, "max_samples", None)
+    return None if samples is None else samples / extractor.sampling_rate
+
+
+def window_of_long_s(extractor: Any) -> float | None:
+    """Length of the windows of a longer recording, at whatever rate it is cut; None: recordings of any length."""
+    if not hasattr(extractor, "chunk_samples"):
+        return None
+    return min(extractor.chunk_samples, extractor.max_samples - _SPARE_SAMPLES) / extractor.sampling_rate

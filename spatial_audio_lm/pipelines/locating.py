@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ from spatial_audio_lm.pipelines.answers import (
     Location,
 )
 from spatial_audio_lm.pipelines.direction_certainty import azimuth_sector_deg, direction_certainty
+from spatial_audio_lm.pipelines.hearing import longest_s, window_of_long_s
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
 from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording, Stretch
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
@@ -48,7 +49,6 @@ EVENT_MODEL_TYPES = tuple(_CLASSES)
 _DEAD_EAR = 1e-5  # of the other ear's energy (50 dB); the shadow of a head is 20 to 40 dB deep
 _BATCH = 8  # windows that go through the model together
 _SHORT_S = 0.25  # of recordings so short that a direction means little
-_SPARE_SAMPLES = 16  # what rounding to whole samples at another rate can add to a window, and more
 
 Progress = Callable[[float, float], None]
 
@@ -101,13 +101,12 @@ class SoundEventLocator:
     @property
     def whole_s(self) -> float:
         """The longest recording that is heard as one window, in seconds."""
-        return self.extractor.max_samples / self.sample_rate
+        return cast(float, longest_s(self.extractor))
 
     @property
     def window_s(self) -> float:
         """Length of the windows of a longer one; they begin half a window apart."""
-        longest = min(self.extractor.chunk_samples, self.extractor.max_samples - _SPARE_SAMPLES)
-        return longest / self.sample_rate
+        return cast(float, window_of_long_s(self.extractor))
 
     def locate(
         self,
