@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spatial_audio_lm.errors import ChannelError, DataError, RecordError
+from spatial_audio_lm.errors import ChannelError, DataError, RecordError, SpatialAudioError
 from spatial_audio_lm.files import sha256_of_file
 from spatial_audio_lm.signal.resampling import resample
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
@@ -104,7 +104,7 @@ class ClipStore:
         path = _inside(self.folder, clip.name)
         if sha256_of_file(path) != clip.sha256:
             raise RecordError(f"{path} is not the file the record was made with (its SHA-256 differs)")
-        audio = SpatialAudio.load(path) if self.first_channel else _mono(path)
+        audio = _loaded(path) if self.first_channel else _mono(path)
         samples = self._cut(audio.waveform[0].numpy(), audio.sample_rate, clip)
         return resample(torch.from_numpy(samples), audio.sample_rate, self.sample_rate).numpy()
 
@@ -118,8 +118,16 @@ class ClipStore:
         return {**self.__dict__, "_kept": OrderedDict(), "_kept_bytes": 0}
 
 
+def _loaded(path: Path) -> SpatialAudio:
+    """The recording of a file; where it cannot be read, the error has its whole path: folders have folders."""
+    try:
+        return SpatialAudio.load(path)
+    except SpatialAudioError as error:
+        raise type(error)(f"{path.parent}: {error}") from error
+
+
 def _mono(path: Path) -> SpatialAudio:
-    audio = SpatialAudio.load(path)
+    audio = _loaded(path)
     if audio.num_channels != 1:
         raise ChannelError(f"{path} has {audio.num_channels} channels; a dry clip has one: choose or mix one first")
     return audio

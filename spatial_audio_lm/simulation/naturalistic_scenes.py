@@ -24,6 +24,8 @@ from spatial_audio_lm.simulation.scenes import MADE_WITH
 
 log = logging.getLogger(__name__)
 
+MOST_DRAWS = 50  # of a noise that sounds together with the clip
+
 
 def draw_naturalistic(
     settings: NaturalisticSettings, clips: ClipSource, noises: ClipSource, rirs: RirSource, seed: int, index: int
@@ -34,8 +36,12 @@ def draw_naturalistic(
     that is shorter, sounds together with the clip: after a short clip the published ratio is one to its dying echo, and
     makes the noise inaudible.
 
+    Recordings are often padded with digital silence. Where the part of the noise that was drawn is silent, or the clip
+    is while the noise sounds, noise and moment are drawn again.
+
     Raises:
         SampleRateError: the sources have different rates.
+        AudioValueError: a clip, or a noise, in which nothing sounds, or that never sound together.
     """
     require_one_rate(clips, noises, rirs)
     generator = np.random.default_rng([seed, index])
@@ -54,18 +60,37 @@ def draw_naturalistic(
     if generator.random() < settings.clean_ratio:
         return record
     rows, place = rirs.draw(generator)
-    noise = noises.clip(int(generator.integers(len(noises))))
-    length, sounding = len(noises.samples(noise)), min(len(clips.samples(record.clip)), record.num_samples)
+    target = clips.samples(record.clip)[: record.num_samples]
+    _require_sound(target, record, "clip", record.clip)
+    for _ in range(MOST_DRAWS):
+        noise = _draw_noise(settings, noises, generator, record, len(target))
+        samples = noises.samples(noise.clip)
+        _require_sound(samples, record, "noise", noise.clip)
+        part = samples[noise.crop : noise.crop + record.num_samples]
+        if part.any() and target[noise.begin : noise.begin + len(part)].any():
+            return dataclasses.replace(record, rirs=SceneRirs(rirs.name, rirs.sha256, rows, place), noise=noise)
+    raise AudioValueError(
+        f"scene {record.scene_id}: in {MOST_DRAWS} draws no part of a noise sounded while the clip {record.clip.name} "
+        f"did; the last was of {noise.clip.name}: leave out files that are nearly all silence"
+    )
+
+
+def _draw_noise(
+    settings: NaturalisticSettings,
+    noises: ClipSource,
+    generator: np.random.Generator,
+    record: NaturalisticRecord,
+    sounding: int,
+) -> SceneNoise:
+    """One draw of a noise for a clip of so many samples."""
+    clip = noises.clip(int(generator.integers(len(noises))))
+    length = len(noises.samples(clip))
     latest = min(record.num_samples - length, sounding - min(length, sounding) // 2)
-    return dataclasses.replace(
-        record,
-        rirs=SceneRirs(rirs.name, rirs.sha256, rows, place),
-        noise=SceneNoise(
-            clip=noise,
-            begin=int(generator.integers(latest + 1)) if latest > 0 else 0,
-            crop=int(generator.integers(max(0, length - record.num_samples) + 1)),
-            snr_db=float(generator.uniform(*settings.snr_db)),
-        ),
+    return SceneNoise(
+        clip=clip,
+        begin=int(generator.integers(latest + 1)) if latest > 0 else 0,
+        crop=int(generator.integers(max(0, length - record.num_samples) + 1)),
+        snr_db=float(generator.uniform(*settings.snr_db)),
     )
 
 

@@ -178,9 +178,9 @@ def test_a_silent_clip_or_noise_is_named_and_stays_as_a_clean_clip(bank, targets
 
     rirs, silent = BankRirs(bank), Silent(RATE)
     with pytest.raises(AudioValueError, match=r"the noise wind is silent.*leave the file out"):
-        render_naturalistic([draw(0, targets, silent, rirs)], targets, silent, rirs)
+        draw(0, targets, silent, rirs)
     with pytest.raises(AudioValueError, match="the clip wind is silent"):
-        render_naturalistic([draw(0, silent, targets, rirs)], silent, targets, rirs)
+        draw(0, silent, targets, rirs)
 
     class SoundsLate(Noise):
         def samples(self, clip):
@@ -192,11 +192,40 @@ def test_a_silent_clip_or_noise_is_named_and_stays_as_a_clean_clip(bank, targets
         AudioValueError, match=rf"the noise wind is silent in the {record.num_samples} samples that are"
     ):
         render_naturalistic([replace(record, noise=replace(record.noise, crop=0))], targets, late, rirs)
-    record = replace(draw(0, late, targets, rirs), noise=None, rirs=None)
-    assert not render_naturalistic([record], late, targets, rirs).any()
+    assert not render_naturalistic([draw(0, late, targets, rirs, clean_ratio=1.0)], late, targets, rirs).any()
     with pytest.raises(AudioValueError, match=rf"the clip wind is silent in the {record.num_samples} samples"):
-        render_naturalistic([draw(0, late, targets, rirs)], late, targets, rirs)
+        draw(0, late, targets, rirs)
     assert not render_naturalistic([draw(0, silent, targets, rirs, clean_ratio=1.0)], silent, targets, rirs).any()
+
+
+def test_a_noise_is_drawn_again_until_it_sounds_with_the_clip(bank, targets) -> None:
+    """Recordings are padded with digital zeros; whatever is drawn, the scene has its ratio."""
+
+    class Gaps(Noise):
+        def samples(self, clip):
+            samples = super().samples(clip).copy()
+            samples[RATE // 2 : len(samples) - RATE // 2] = 0.0
+            return samples
+
+    rirs, long, short = BankRirs(bank), Gaps(12 * RATE), Noise(RATE // 10)
+    first = Gaps(4 * RATE)
+    for index in range(30):
+        for clips, noises in ((targets, long), (first, short)):
+            record = draw(index, clips, noises, rirs)
+            part = noises.samples(record.noise.clip)[record.noise.crop :][: record.num_samples]
+            assert part.any() and clips.samples(record.clip)[record.noise.begin :][: len(part)].any()
+            assert torch.isfinite(render_naturalistic([record], clips, noises, rirs)).all()
+
+    class Never(Noise):
+        def samples(self, clip):
+            return np.eye(1, 40 * RATE, dtype=np.float32)[0] * 0.5
+
+    class Late(Noise):
+        def samples(self, clip):
+            return np.eye(1, 5 * RATE, 5 * RATE - 1, dtype=np.float32)[0]
+
+    with pytest.raises(AudioValueError, match="in 50 draws no part of a noise sounded while the clip wind did"):
+        draw(0, Late(5 * RATE), Never(40 * RATE), rirs)
 
 
 def test_what_does_not_fit_is_refused(bank, targets, tmp_path) -> None:
