@@ -21,7 +21,7 @@ from torch import Tensor
 
 from spatial_audio_lm.errors import AudioValueError, ChannelError, CheckpointError, ConfigError, TextError
 from spatial_audio_lm.language.sound_names import ANSWER_NAMES, spoken_forms
-from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS
+from spatial_audio_lm.models.bat.audio_tokens_bat import named_audio_inputs
 from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
 from spatial_audio_lm.models.bat.processing_bat import BatProcessor
 from spatial_audio_lm.models.checkpoints import DEFAULT_QUESTION_MODEL, checkpoint_folder, packaged_names
@@ -233,12 +233,10 @@ class QuestionAnswerer:
         except (AudioValueError, ChannelError) as error:
             raise type(error)(f"{recording.name}: {error}") from error
         audio_model = self.model.audio_model
-        inputs: dict[str, Tensor] = {}
-        for name, value in features.items():
-            name = "audio_attention_mask" if name == "attention_mask" else name
-            if name in AUDIO_INPUTS:
-                is_mask = not value.is_floating_point()
-                inputs[name] = value.to(audio_model.device, None if is_mask else audio_model.dtype)
+        inputs: dict[str, Tensor] = {
+            name: value.to(audio_model.device, audio_model.dtype if value.is_floating_point() else None)
+            for name, value in named_audio_inputs(features).items()
+        }
         embeds: Tensor = self.model.get_audio_features(**inputs, return_dict=True).pooler_output
         if not torch.isfinite(embeds).all():
             if not all(bool(torch.isfinite(value).all()) for value in inputs.values()):
