@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMultimoda
 from spatial_audio_lm.errors import AudioValueError, CheckpointError, ConfigError
 from spatial_audio_lm.models.bat.configuration_bat import BatConfig
 from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
+from spatial_audio_lm.models.bat.modeling_bat_audio import BatAudioModel
 from tests.models.model_cases import (
     SMALL_BINAURAL,
     SMALL_CONV,
@@ -105,6 +106,38 @@ def test_every_encoder_of_the_house_can_be_the_ear(encoder: str) -> None:
     assert torch.equal(kept.logits, output.logits)
     other = model(QUESTION, **{name: value.flip(0) for name, value in inputs.items()})
     assert (other.logits - output.logits).abs().max() > 1e-3  # it does hear
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("encoder", "count"), [("spatial_ast", 3), ("dspast", 1)])
+def test_what_trained_heads_read_can_be_heard(encoder: str, count: int, tmp_path: Path) -> None:
+    model, plain, inputs = bat(encoder, hears_readout=True), bat(encoder), heard(encoder)
+    ear = model.audio_model.audio_encoder
+    tokens = model.encode(**inputs).hidden_states
+    read = ear(**inputs)
+    assert tokens.shape[1] == plain.encode(**inputs).hidden_states.shape[1] + count
+    assert torch.equal(tokens[:, count:], read.last_hidden_state)
+    parts = tokens[:, :count].reshape(2, 3, -1)  # distance, direction, event
+    assert torch.equal(ear.distance_head(parts[:, 0]), read.distance_logits)
+    assert torch.equal(ear.azimuth_head(parts[:, 1]), read.azimuth_logits)
+    assert torch.equal(ear.elevation_head(parts[:, 1]), read.elevation_logits)
+    model.save_pretrained(tmp_path)
+    again = BatForConditionalGeneration.from_pretrained(tmp_path)
+    assert torch.equal(again(QUESTION, **inputs).logits, model(QUESTION, **inputs).logits)
+    assert not any(parameter.requires_grad for parameter in again.audio_model.audio_encoder.parameters())
+    with pytest.raises(ConfigError, match="hears_readout is False, and the encoder given has its heads"):
+        BatAudioModel(plain.config, ear)
+
+
+@torch.no_grad()
+def test_tokens_of_the_same_size() -> None:
+    """With a norm of the tokens, a louder encoder is the same to the Q-Former."""
+    states = noise(4, 2, 9, 64)
+    for norm in (True, False):
+        model = bat(norm_audio_tokens=norm)
+        first, second = (model(QUESTION, audio_hidden_states=scale * states).logits for scale in (1.0, 30.0))
+        assert ((first - second).abs().max() < 1e-3) == norm
+        assert (first - model(QUESTION, audio_hidden_states=states.flip(2)).logits).abs().max() > 1e-3
 
 
 @torch.no_grad()
@@ -410,6 +443,10 @@ def test_questions_and_recordings_have_to_fit() -> None:
         ),
         ({"qformer_config": {"use_qformer_text_input": True}}, "use_qformer_text_input"),
         ({"text_config": {"model_type": "lama"}}, "text_config is of type 'lama'"),
+        (
+            {"hears_readout": True, "audio_config": {"model_type": "gram", **SMALL_GRAM}},
+            "gram has no heads that read: those of spatial_ast, dspast do",
+        ),
         ({"num_query_tokens": 0}, "num_query_tokens is 0"),
         ({"lora_target_modules": ["query"]}, "has the layers down_proj, gate_proj, k_proj, lm_head"),
     ],

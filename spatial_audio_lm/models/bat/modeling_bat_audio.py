@@ -9,7 +9,8 @@ from transformers import AutoModel, Blip2QFormerModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from spatial_audio_lm.errors import AudioValueError
+from spatial_audio_lm.errors import AudioValueError, ConfigError
+from spatial_audio_lm.layers.event_localization import EventLocalizationMixin
 from spatial_audio_lm.layers.whole_weights import WholeWeights
 from spatial_audio_lm.models.bat.audio_tokens_bat import AudioTokens, audio_tokens, encoder_class
 from spatial_audio_lm.models.bat.configuration_bat import BatConfig
@@ -92,6 +93,8 @@ class BatAudioModel(BatPreTrainedModel):
         if audio_encoder is None:
             make = encoder_class(config.audio_config.model_type, config.hears_readout)
             audio_encoder = (make.from_config if make is AutoModel else make._from_config)(config.audio_config)
+        if isinstance(audio_encoder, EventLocalizationMixin) and not config.hears_readout:
+            raise ConfigError("hears_readout is False, and the encoder given has its heads: set it, or give its base")
         self.audio_encoder = audio_encoder
         self.projector = BatProjector(config)
         self.freeze()
