@@ -45,7 +45,11 @@ def write_whole(path: str | os.PathLike, content: bytes | Callable[[Path], objec
     workplace = path.parent / f"{_UNFINISHED}{os.getpid()}-{secrets.token_hex(6)}"
     temporary = workplace / f"file{path.suffix}"
     try:
-        workplace.mkdir()
+        try:
+            workplace.mkdir()
+        except OSError as error:
+            # Named for what was asked for: nobody outside knows of the folder.
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
         if callable(content):
             content(temporary)
         else:

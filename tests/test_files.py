@@ -1,5 +1,6 @@
 """Files are whole or not there, and JSON holds no surprises."""
 
+import errno
 import hashlib
 import math
 import os
@@ -61,6 +62,12 @@ def test_a_failing_writer_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="disk on fire"):
         write_whole(path, fail)
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_where_nothing_can_be_written_the_target_is_named() -> None:
+    with pytest.raises(OSError) as refused:
+        write_whole("/proc/vectors.bin", b"one")
+    assert refused.value.filename == "/proc/vectors.bin" and refused.value.errno == errno.ENOENT
 
 
 def test_kill_in_the_middle_of_writing(tmp_path: Path) -> None:

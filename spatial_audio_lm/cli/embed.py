@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from spatial_audio_lm.cli.options import DEFAULT_MODEL, MONO, Debug, Format, Json, Model, Mono, Recordings, ending_in
-from spatial_audio_lm.cli.output import print_error, print_json, print_warnings, progress_bar, reason_of
+from spatial_audio_lm.cli.output import print_error, print_json, print_warnings, progress_bar, reason_of, reason_of_file
 from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.pipelines.answers import file_field
@@ -61,7 +61,7 @@ def embed(
             except Exception as error:
                 if debug:
                     traceback.print_exception(error)
-                print_error(reason_of(error))
+                print_error(reason_of_file(file, error))
                 reports.append({"file": name, "rows": 0, "error": reason_of(error)})
             else:
                 print_warnings(result.warnings)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Union
 import typer
 
 from spatial_audio_lm.cli.options import DEFAULT_MODEL, Debug, Format, Json, Recordings, ending_in
-from spatial_audio_lm.cli.output import one_line, print_error, print_json, print_warnings, progress_bar, reason_of
+from spatial_audio_lm.cli.output import (
+    one_line,
+    print_error,
+    print_json,
+    print_warnings,
+    progress_bar,
+    reason_of,
+    reason_of_file,
+)
 from spatial_audio_lm.cli.query import place_in_words
 from spatial_audio_lm.models.checkpoints import DEFAULT_EVENTS_MODEL
 from spatial_audio_lm.pipelines.answers import EVENT_THRESHOLD, EventsResult, Location, QueryResult, file_field
@@ -82,7 +90,7 @@ def locate(
                     place = Location().location_dict()
                     print_json({"file": file_field(file), **place, "events": [], "error": reason_of(error)})
                 else:
-                    print_error(reason_of(error))
+                    print_error(reason_of_file(file, error))
             else:
                 print_warnings(result.warnings)
                 if json:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from spatial_audio_lm.errors import SpatialAudioError
+from spatial_audio_lm.files import shown_name
 
 PROGRAM = "spatial-audio-lm"
 
@@ -34,6 +35,14 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "out of memory: cut the recording into shorter files"
     return f"internal error ({type(error).__name__}): {one_line(str(error))[:300]}; --debug shows where"
+
+
+def reason_of_file(file: str, error: BaseException) -> str:
+    """What an exception says to a user, with the file that it is about in front, as it was given."""
+    shown, reason = one_line(os.fsdecode(file)), reason_of(error)
+    for name in (shown, shown_name(file)):
+        reason = reason.removeprefix(f"{name}: ")
+    return f"{shown}: {reason}"
 
 
 def print_error(message: str) -> None:

@@ -63,7 +63,9 @@ def channels_heard(recording: SpatialAudio, kind: str, extractor: Any, mono: str
             return recording
         copies = recording.waveform.expand(CHANNELS_OF_FORMAT[wanted], -1)
         return replace(recording, waveform=copies, format=wanted)
-    advice = ", or say mono: duplicate (one channel in all, without a direction)" if recording.format == "mono" else ""
+    advice = ""
+    if recording.format == "mono":
+        advice = ", or say mono='duplicate' (--mono duplicate): one channel in all, without a direction"
     also = " or mono" if kind == "elsa" else ""
     raise ChannelError(
         f"the recording is {recording.format} ({recording.num_channels} channels), this {kind} hears {wanted} "

@@ -61,7 +61,9 @@ def require_sample_rate(rate: object) -> int:
     """
     lowest, highest = LIMITS.min_sample_rate, LIMITS.max_sample_rate
     if rate is None:
-        raise SampleRateError("an array of samples does not know its rate: give sample_rate in Hz, for example 48000")
+        raise SampleRateError(
+            "an array of samples does not know its rate: say it in Hz (sampling_rate, or sample_rate), such as 48000"
+        )
     if not isinstance(rate, int | np.integer) or isinstance(rate, bool) or not lowest <= rate <= highest:
         raise SampleRateError(f"sample rate {rate!r}: expected a whole number from {lowest} to {highest} Hz")
     return int(rate)

@@ -326,7 +326,8 @@ class SpatialAudio:
             )
         if sample_rate is not None and self.sample_rate != sample_rate:
             raise SampleRateError(
-                f"audio has {self.sample_rate} Hz; expected {sample_rate} Hz: use audio.resample({sample_rate})"
+                f"audio has {self.sample_rate} Hz; expected {sample_rate} Hz: bring it there by "
+                f"SpatialAudio's resample({sample_rate}); an array becomes one by SpatialAudio.from_array(array, rate)"
             )
         return self
 

@@ -125,7 +125,7 @@ def test_locate_for_people(tiny_elsa, clip, tmp_path):
     result = run("locate", clip, tmp_path / "none.wav", clip, "--model", tiny_elsa)
     assert result.exit_code == 1
     assert len(result.stdout.strip().split("\n")) == 2 and "° to the" in result.stdout
-    assert result.stderr.strip() == "spatial-audio-lm: error: none.wav: no such file"
+    assert result.stderr.strip() == f"spatial-audio-lm: error: {tmp_path / 'none.wav'}: no such file"
     assert run("locate", clip, "--model", tiny_elsa).exit_code == 0
 
 
@@ -176,7 +176,10 @@ def test_embed_with_an_encoder_of_scenes(gram_folder, ears_clip, long_ears_clip,
     SpatialAudio.from_array(torch.randn(1, 8000) * 0.1, 16_000).save(tmp_path / "mono.wav")
     refused = run("embed", tmp_path / "mono.wav", clip, "--out", tmp_path / "none.safetensors", "--model", gram_folder)
     assert refused.exit_code == 1 and not (tmp_path / "none.safetensors").exists()
-    assert "is mono (1 channels), this gram hears binaural" in refused.stderr and "is foa" in refused.stderr
+    first, second, _ = refused.stderr.strip().split("\n")
+    assert f"error: {tmp_path / 'mono.wav'}: the recording is mono (1 channels), this gram hears binaural" in first
+    assert first.endswith("(--mono duplicate): one channel in all, without a direction")
+    assert f"error: {clip}: the recording is foa" in second and "--mono" not in second
     heard = run(
         "embed", tmp_path / "mono.wav", clip, "--out", out, "--model", gram_folder, "--mono", "duplicate", "--json"
     )
@@ -194,6 +197,14 @@ def test_embed_with_two_ears(tiny_dspast, ears_clip, tmp_path, pooling):
 def test_embed_of_nothing_writes_nothing(tiny_elsa, tmp_path):
     result = run("embed", tmp_path / "none.wav", "--out", tmp_path / "v.safetensors", "--model", tiny_elsa)
     assert result.exit_code == 1 and not (tmp_path / "v.safetensors").exists()
+    assert result.stderr.startswith(f"spatial-audio-lm: error: {tmp_path / 'none.wav'}: no such file")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder where not even root can write")
+def test_a_file_that_cannot_be_written_is_named(tiny_elsa, clip):
+    result = run("embed", clip, "--out", "/proc/vectors.safetensors", "--model", tiny_elsa)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("spatial-audio-lm: error: /proc/vectors.safetensors: ")
 
 
 def test_the_model_is_loaded_once_for_many_files(tiny_elsa, clip, monkeypatch):

@@ -154,5 +154,5 @@ def test_folders_without_sets_are_named(tmp_path: Path) -> None:
     write_shard(tmp_path / "a.tar", {"a.json": b"{}"})
     with pytest.raises(DataError, match=r"1 shards without a \.npy member"):
         RirSetShards(tmp_path, 32_000)
-    with pytest.raises(SampleRateError, match="does not know its rate: give sample_rate"):
+    with pytest.raises(SampleRateError, match="does not know its rate: say it in Hz"):
         RirSetShards(write_shard(tmp_path / "b" / "a.tar", {"a.npy": npy_bytes(responses())}).parent, None)

@@ -102,8 +102,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
     bad = clip(0.1)
     bad[7] = float("nan")
     for audio, rate, error, message in (
-        (clip(0.1), 32_000, SampleRateError, "32000 Hz; expected 16000 Hz: use audio.resample"),
-        (clip(0.1), None, SampleRateError, "rate"),
+        (clip(0.1), 32_000, SampleRateError, "32000 Hz; expected 16000 Hz: .* SpatialAudio's resample\\(16000\\)"),
+        (clip(0.1), None, SampleRateError, "say it in Hz .sampling_rate"),
         (clip(0.1).expand(2, -1), RATE, ChannelError, r"binaural \(2 channels\); expected mono"),
         (clip(0.1).expand(4, -1), RATE, ChannelError, r"foa \(4 channels\); expected mono"),
         (clip(0.1).expand(3, -1), RATE, ChannelError, "3 channels"),

@@ -80,7 +80,7 @@ def test_silence_within_a_recording_stays_finite() -> None:
 
 def test_what_is_refused() -> None:
     one, two = WavJEPAFeatureExtractor(), WavJEPAFeatureExtractor(2)
-    with pytest.raises(SampleRateError, match=r"use audio.resample\(16000\)"):
+    with pytest.raises(SampleRateError, match=r"SpatialAudio's resample\(16000\); an array becomes one"):
         one(sound(1, 8_000), sampling_rate=32_000)
     with pytest.raises(SampleRateError):
         one(sound(1, 8_000))

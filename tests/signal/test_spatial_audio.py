@@ -212,7 +212,7 @@ def test_from_array_takes_what_is_an_array(foa: torch.Tensor) -> None:
 @pytest.mark.parametrize(
     ("array", "rate", "error", "text"),
     [
-        (np.zeros((4, 100)), None, SampleRateError, "give sample_rate"),
+        (np.zeros((4, 100)), None, SampleRateError, r"say it in Hz \(sampling_rate, or sample_rate\)"),
         (np.zeros((4, 100)), 1_000, SampleRateError, "1000"),
         (np.zeros((4, 100)), 16_000.0, SampleRateError, "whole number"),
         (np.zeros((100, 4)), RATE, ChannelError, "transpose"),
