@@ -153,13 +153,20 @@ class AudioMAEModel(AudioMAEPreTrainedModel):
         tokens = torch.cat([self.cls_token.to(patches.dtype).expand(len(patches), -1, -1), patches], dim=1)
         return run_blocks(self.blocks, tokens, self.config._attn_implementation == "eager", keep_all)
 
-    def forward(self, input_features: Tensor, output_hidden_states: bool = False) -> AudioMAEModelOutput:
+    def forward(
+        self,
+        input_features: Tensor,
+        output_hidden_states: bool = False,
+        recording_index: Tensor | None = None,
+        start_s: Tensor | None = None,
+    ) -> AudioMAEModelOutput:
         """Tokens of a batch of spectrograms, none hidden.
 
         Args:
             input_features: of `AudioMAEFeatureExtractor`, `(batch, 1, frames, mels)`, with `num_frames` frames or
                 fewer: a shorter clip need not be filled.
             output_hidden_states: also give the tokens before and after every block.
+            recording_index, start_s: ignored here; the feature extractor gives them with `long_audio="chunks"`.
 
         Raises:
             AudioValueError: features of another shape.
@@ -191,6 +198,8 @@ class AudioMAEForPreTraining(AudioMAEPreTrainedModel):
         mask: Tensor | None = None,
         generator: torch.Generator | None = None,
         output_hidden_states: bool = False,
+        recording_index: Tensor | None = None,
+        start_s: Tensor | None = None,
     ) -> AudioMAEForPreTrainingOutput:
         """Guess what is hidden.
 
@@ -200,6 +209,7 @@ class AudioMAEForPreTraining(AudioMAEPreTrainedModel):
                 `mask_ratio` of them are drawn.
             generator: what the mask is drawn with; None: torch's own.
             output_hidden_states: also give the encoder's tokens before and after every block.
+            recording_index, start_s: ignored here; the feature extractor gives them with `long_audio="chunks"`.
 
         Raises:
             AudioValueError: features of another shape, or shorter than `num_frames`.
@@ -249,7 +259,12 @@ class AudioMAEForAudioClassification(AudioMAEPreTrainedModel):
         self.post_init()
 
     def forward(
-        self, input_features: Tensor, labels: Tensor | None = None, output_hidden_states: bool = False
+        self,
+        input_features: Tensor,
+        labels: Tensor | None = None,
+        output_hidden_states: bool = False,
+        recording_index: Tensor | None = None,
+        start_s: Tensor | None = None,
     ) -> SequenceClassifierOutput:
         """Logits of the classes, and the loss if there are labels.
 
@@ -262,6 +277,7 @@ class AudioMAEForAudioClassification(AudioMAEPreTrainedModel):
             labels: floating point `(batch, classes)` from 0 to 1, several may be true (binary cross-entropy, as for
                 AudioSet); or integers `(batch,)`, one class each (cross-entropy, as for ESC-50).
             output_hidden_states: also give the tokens before and after every block.
+            recording_index, start_s: ignored here; the feature extractor gives them with `long_audio="chunks"`.
 
         Raises:
             AudioValueError: features of another shape.

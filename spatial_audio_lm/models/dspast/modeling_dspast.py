@@ -166,6 +166,8 @@ class DSpASTModel(DSpASTPreTrainedModel):
         is_spatial: Tensor | None = None,
         branches: Sequence[str] = BRANCHES,
         output_hidden_states: bool = False,
+        recording_index: Tensor | None = None,
+        start_s: Tensor | None = None,
     ) -> DSpASTOutput:
         """Tokens of a batch of recordings.
 
@@ -174,6 +176,7 @@ class DSpASTModel(DSpASTPreTrainedModel):
             is_spatial: ignored here; the feature extractor gives it.
             branches: any of "distance", "direction", "event"; only those are computed, and joined in this order.
             output_hidden_states: also give the tokens before and after every block.
+            recording_index, start_s: ignored here; the feature extractor gives them with `long_audio="chunks"`.
 
         Raises:
             AudioValueError: features of another shape.
@@ -261,6 +264,8 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
         is_spatial: Tensor | None = None,
         branches: Sequence[str] = BRANCHES,
         output_hidden_states: bool = False,
+        recording_index: Tensor | None = None,
+        start_s: Tensor | None = None,
     ) -> EventLocalizationOutput:
         """Logits of the heads, and the loss if there are labels.
 
@@ -271,6 +276,7 @@ class DSpASTForSoundEventLocalization(EventLocalizationMixin, DSpASTPreTrainedMo
                 `decode`.
             branches: any of "distance", "direction", "event"; the logits of the others are None.
             output_hidden_states: also give the tokens before and after every block.
+            recording_index, start_s: ignored here; the feature extractor gives them with `long_audio="chunks"`.
 
         Returns:
             `EventLocalizationOutput`; the logits of distance and angles are cosines (`class_scores` scales them).

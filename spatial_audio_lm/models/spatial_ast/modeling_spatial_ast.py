@@ -94,7 +94,12 @@ class SpatialASTModel(SpatialASTPreTrainedModel):
         return torch.cat([log_mel, input_features[:, 2:].float()], dim=1)
 
     def forward(
-        self, input_features: Tensor, is_spatial: Tensor | None = None, output_hidden_states: bool = False
+        self,
+        input_features: Tensor,
+        is_spatial: Tensor | None = None,
+        output_hidden_states: bool = False,
+        recording_index: Tensor | None = None,
+        start_s: Tensor | None = None,
     ) -> BaseModelOutput:
         """Tokens of a batch of recordings.
 
@@ -102,6 +107,7 @@ class SpatialASTModel(SpatialASTPreTrainedModel):
             input_features: of `SpatialASTFeatureExtractor`, `(batch, maps, frames, mels)`.
             is_spatial: ignored here; the feature extractor gives it.
             output_hidden_states: also give the tokens before and after every block.
+            recording_index, start_s: ignored here; the feature extractor gives them with `long_audio="chunks"`.
 
         Returns:
             `last_hidden_state` `(batch, tokens, hidden_size)`: class tokens, then patches (time by time, low bands
@@ -167,6 +173,8 @@ class SpatialASTForSoundEventLocalization(EventLocalizationMixin, SpatialASTPreT
         labels: dict[str, Tensor] | None = None,
         is_spatial: Tensor | None = None,
         output_hidden_states: bool = False,
+        recording_index: Tensor | None = None,
+        start_s: Tensor | None = None,
     ) -> EventLocalizationOutput:
         """Logits of the four heads, and the loss if there are labels.
 
@@ -176,6 +184,7 @@ class SpatialASTForSoundEventLocalization(EventLocalizationMixin, SpatialASTPreT
             is_spatial: bool `(batch,)`; False where both ears hear the same: no angle loss, and no direction in
                 `decode`.
             output_hidden_states: also give the tokens before and after every block.
+            recording_index, start_s: ignored here; the feature extractor gives them with `long_audio="chunks"`.
 
         Raises:
             AudioValueError: features of another shape.
