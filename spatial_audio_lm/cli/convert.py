@@ -12,7 +12,7 @@ from spatial_audio_lm.cli.options import Debug, Json
 from spatial_audio_lm.cli.output import print_json
 from spatial_audio_lm.errors import CheckpointError, ConfigError, DataError, SpatialAudioError
 from spatial_audio_lm.files import read_json
-from spatial_audio_lm.models.checkpoints import CONVERTERS, converter
+from spatial_audio_lm.models.checkpoints import CONVERTERS, PUBLISHED, converter
 
 
 def convert(
@@ -52,15 +52,67 @@ def convert(
         raise DataError(f"{out} exists and is not an empty folder: give a new one")
     parts = {"audio_encoder": audio_encoder, "language_model": language_model}
     options = {name: value for name, value in parts.items() if value is not None}
+    given, source = source, _weights_in(system, source)
     if options and system != "bat":
         raise ConfigError(f"{', '.join(options)} given: only bat is put onto other models; leave it out")
     # The converter prints the terms and its account for people.
     with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
         try:
             converter(system)(source, out, **options)
+        except CheckpointError as error:
+            kind = _own_kind(given)
+            if kind is not None:
+                raise CheckpointError(
+                    f"{given} is in this package's layout already, a {kind}: load it with from_pretrained, "
+                    "there is nothing to convert"
+                ) from error
+            raise
         except (SpatialAudioError, OSError):
             raise
         except Exception as error:  # PyTorch and transformers fail in all ways on files that are something else
             raise CheckpointError(f"{source.name} cannot be read as a {system} checkpoint: {error}") from error
     if json:
         print_json({"out": str(out), **read_json(out / "conversion.json", error=CheckpointError)})
+
+
+def _weights_in(system: str, source: Path) -> Path:
+    """The published file in a folder; CLAP's own layout is a folder, and stays one.
+
+    Raises:
+        CheckpointError: none that is named as its authors name it, or several.
+    """
+    if not source.is_dir() or system == "clap":
+        return source
+    names = dict.fromkeys(Path(one.file).name for one in PUBLISHED if one.converter == system and one.file)
+    found = [source / name for name in names if (source / name).is_file()]
+    if len(found) != 1:
+        what = f"holds {' and '.join(path.name for path in found)}" if found else f"holds no {' or '.join(names)}"
+        raise CheckpointError(f"{source} {what}: give the file of the weights itself")
+    return found[0]
+
+
+def _own_kind(source: Path) -> str | None:
+    """What a folder, or the folder of a file, holds that this package has saved; None if another saved it.
+
+    Asked only after a conversion has failed: the Hub's models call themselves by the same names.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    import spatial_audio_lm
+
+    config = (source if source.is_dir() else source.parent) / "config.json"
+    weights = source / "model.safetensors" if source.is_dir() else source
+    if not config.is_file() or weights.suffix != ".safetensors":
+        return None
+    content = read_json(config, error=CheckpointError)
+    name = (content.get("architectures") or [None])[0]
+    if name not in spatial_audio_lm.__all__:
+        return None
+    model_class = getattr(spatial_audio_lm, name)
+    try:
+        with safe_open(weights, framework="pt") as file, torch.device("meta"):
+            model = model_class(model_class.config_class.from_dict(content))
+            return name if set(file.keys()) <= model.state_dict().keys() else None
+    except (SafetensorError, SpatialAudioError, OSError):  # then it is not as we save it
+        return None

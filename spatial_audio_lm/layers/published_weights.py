@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from spatial_audio_lm.errors import CheckpointError
 
+_BEGINNINGS = (b"PK", b"\x80")  # zip files, and the pickles of old
+
 
 @dataclass
 class KeyAccount:
@@ -54,7 +56,14 @@ def read_torch_checkpoint(path: Path, allowed: Sequence[Callable[..., Any] | tup
         CheckpointError: no such file, not a PyTorch file, or one that holds more than weights.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path.name}: there is no such file; give a checkpoint file")
+        found = "is a folder" if path.is_dir() else "there is no such file"
+        raise CheckpointError(f"{path.name}: {found}; give a checkpoint file")
+    with path.open("rb") as file:
+        beginning = file.read(4)
+    if not beginning.startswith(_BEGINNINGS):
+        raise CheckpointError(
+            f"{path.name} is no PyTorch checkpoint: it begins with {beginning!r}, not as torch.save writes"
+        )
     try:
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)

@@ -7,6 +7,7 @@ import torch
 from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
 from typer.testing import CliRunner
 
+from spatial_audio_lm import GramConfig, GramModel
 from spatial_audio_lm.cli.main import app
 from spatial_audio_lm.errors import CheckpointError
 from spatial_audio_lm.models.checkpoints import (
@@ -67,3 +68,39 @@ def test_packaged_names(tmp_path):
         checkpoint_folder(tmp_path / "none")
     with pytest.raises(CheckpointError, match=r"config\.json"):
         checkpoint_folder(tmp_path)
+
+
+def refusal(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["convert", *map(str, arguments)])
+    assert result.exit_code == 1, result.output
+    return result.stderr
+
+
+def test_what_is_no_published_checkpoint_is_named(tmp_path):
+    (tmp_path / "text.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVE")
+    assert "text.wav is no PyTorch checkpoint: it begins with b'RIFF'" in refusal(
+        "gram", tmp_path / "text.wav", tmp_path / "out"
+    )
+    (tmp_path / "empty").mkdir()
+    assert "holds no model.safetensors: give the file" in refusal("gram", tmp_path / "empty", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_stands_for_the_published_file_in_it(tmp_path):
+    folder = tmp_path / "published"
+    folder.mkdir()
+    for stage in (1, 2):
+        torch.save({"model": {"weight": torch.zeros(1)}}, folder / f"DSpAST-stage{stage}.pth")
+        said = refusal("dspast", folder, tmp_path / "out")
+        expected = (
+            "DSpAST-stage1.pth is of none of the models known" if stage == 1 else "stage1.pth and DSpAST-stage2.pth"
+        )
+        assert expected in said
+
+
+@pytest.mark.parametrize("part", ["", "model.safetensors"])
+def test_what_is_in_our_layout_needs_no_conversion(tmp_path, part):
+    config = GramConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48)
+    GramModel(config).save_pretrained(tmp_path / "gram")
+    said = refusal("gram", tmp_path / "gram" / part, tmp_path / "out")
+    assert "in this package's layout already, a GramModel: load it with from_pretrained" in said
