@@ -63,7 +63,7 @@ def convert(
             kind = _own_kind(given)
             if kind is not None:
                 raise CheckpointError(
-                    f"{given} is in this package's layout already, a {kind}: load it with from_pretrained, "
+                    f"{given} is in this package's layout already ({kind}): load it with from_pretrained, "
                     "there is nothing to convert"
                 ) from error
             raise
@@ -99,20 +99,21 @@ def _own_kind(source: Path) -> str | None:
     import torch
     from safetensors import SafetensorError, safe_open
 
-    import spatial_audio_lm
+    from spatial_audio_lm.pipelines.scene_embeddings import ENCODERS
 
     config = (source if source.is_dir() else source.parent) / "config.json"
     weights = source / "model.safetensors" if source.is_dir() else source
     if not config.is_file() or weights.suffix != ".safetensors":
         return None
     content = read_json(config, error=CheckpointError)
-    name = (content.get("architectures") or [None])[0]
-    if name not in spatial_audio_lm.__all__:
+    kind = content.get("model_type")
+    if kind not in ENCODERS:
         return None
-    model_class = getattr(spatial_audio_lm, name)
+    model_class = ENCODERS[kind][0]
     try:
         with safe_open(weights, framework="pt") as file, torch.device("meta"):
-            model = model_class(model_class.config_class.from_dict(content))
-            return name if set(file.keys()) <= model.state_dict().keys() else None
+            saved = {name.removeprefix(f"{model_class.base_model_prefix}.") for name in file.keys()}  # noqa: SIM118
+            encoder = model_class(model_class.config_class.from_dict(content))
     except (SafetensorError, SpatialAudioError, OSError):  # then it is not as we save it
         return None
+    return str(kind) if encoder.state_dict().keys() <= saved else None

@@ -103,4 +103,4 @@ def test_what_is_in_our_layout_needs_no_conversion(tmp_path, part):
     config = GramConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=48)
     GramModel(config).save_pretrained(tmp_path / "gram")
     said = refusal("gram", tmp_path / "gram" / part, tmp_path / "out")
-    assert "in this package's layout already, a GramModel: load it with from_pretrained" in said
+    assert "in this package's layout already (gram): load it with from_pretrained" in said
