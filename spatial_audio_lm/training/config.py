@@ -9,6 +9,7 @@ are checked before, so that a misspelt one is answered with the nearest that exi
 import argparse
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Collection, Iterator, Sequence
@@ -17,12 +18,26 @@ from typing import Any, TypeVar
 
 import jsonargparse
 import yaml
+from transformers import PretrainedConfig
 
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.training.strict_yaml import read_yaml
 
 Config = TypeVar("Config")
+
+_IN_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "keys and values",
+}
+
+# Taken where a model's settings go, and nothing that a recipe is asked for.
+_TRANSFORMERS_OWN = frozenset(PretrainedConfig().to_dict())
 
 MAY_CHANGE = {"may_change": True}
 """Metadata of a field (`field(default=..., metadata=MAY_CHANGE)`) whose value may differ when a training is resumed."""
@@ -59,8 +74,11 @@ def require_known(section: str, given: Collection[str], known: Collection[str]) 
     Raises:
         ConfigError: which keys, and what there is.
     """
-    if unknown := set(given) - set(known):
-        raise ConfigError(f"{section} has {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    if unknown := sorted(set(given) - set(known)):
+        own = sorted(set(known) - _TRANSFORMERS_OWN)
+        near = difflib.get_close_matches(unknown[0], own, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"{section} has {', '.join(unknown)}: {hint}known are {', '.join(own)}")
 
 
 def as_dict(config: Any) -> dict[str, Any]:
@@ -101,7 +119,20 @@ def _build(cls: type[Config], content: dict[str, Any], overrides: list[str]) -> 
         return cls(**{field.name: built[field.name] for field in dataclasses.fields(cls)})  # type: ignore[arg-type]
     except (argparse.ArgumentError, TypeError) as error:
         message = " ".join(str(error).replace("Parser key", "config key").split())
-        raise ConfigError(message) from error
+        raise ConfigError(_without_python(message)) from error
+
+
+def _without_python(message: str) -> str:
+    """jsonargparse's words for a value of the wrong type, in those of a settings file."""
+    optional = re.compile(
+        r"Does not validate against any of the Union subtypes Subtypes: .* Errors: - (Expected a .+?) "
+        r"- Expected a <class 'NoneType'> Given value type: .+? Given value: "
+    )
+    message = optional.sub(r"\1, or null. Got value: ", message)
+    message = re.sub(r"Expected a typing\.Literal\[(.*?)\]", r"expected one of \1", message)
+    for kind, words in _IN_WORDS.items():
+        message = message.replace(f"Expected a <class '{kind}'>", f"expected {words}")
+    return message.replace(". Got value: ", ", got ")
 
 
 def _sections(cls: Any) -> dict[str, Any]:

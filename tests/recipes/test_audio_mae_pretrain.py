@@ -124,11 +124,11 @@ def test_base_is_the_published_size() -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        (("--model", "{hidden_sise: 24}"), "model has hidden_sise; known are"),
+        (("--model", "{hidden_sise: 24}"), r"model has hidden_sise: did you mean hidden_size\? known are"),
         (("--model", "{num_frames: 256}"), "so set num_frames in features"),
         (("--model", "{num_mel_bins: 32}"), "so set feature_size in features"),
         (("--model", "{decoder_attention: none}"), "decoder_attention is 'none'"),
-        (("--features", "{sample_rate: 16000}"), "features has sample_rate; known are"),
+        (("--features", "{sample_rate: 16000}"), r"features has sample_rate: did you mean sampling_rate\? known are"),
         (("--data.folds", "[a]"), "give clip_folder"),
         (("--data.procedural_seeds", "1000000001"), "are tests'"),
         (("--data.procedural_seeds", "0"), "expected 1 or more"),

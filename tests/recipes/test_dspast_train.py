@@ -177,8 +177,8 @@ def test_every_configuration_is_one_of_a_training() -> None:
     "options, message",
     [
         (("--architecture", "beats"), "'beats'; expected one of dspast, spatial_ast"),
-        (("--model", "{hidden_sise: 24}"), "model has hidden_sise; known are"),
-        (("--features", "{sample_rate: 16000}"), "features has sample_rate; known are"),
+        (("--model", "{hidden_sise: 24}"), r"model has hidden_sise: did you mean hidden_size\? known are"),
+        (("--features", "{sample_rate: 16000}"), r"features has sample_rate: did you mean sampling_rate\? known are"),
         (("--scenes.procedural_share", "0"), "there is no clip_folder"),
         (("--scenes.procedural_seeds", "1000000001"), "are tests'"),
         (("--samples_per_epoch", "8"), "samples_per_epoch is of SpatialSound"),

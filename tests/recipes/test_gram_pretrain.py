@@ -160,8 +160,8 @@ def test_base_is_the_published_size() -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        (("--model", "{hidden_sise: 24}"), "model has hidden_sise; known are"),
-        (("--model", "{audio_format: foa}"), "model has audio_format; known are"),
+        (("--model", "{hidden_sise: 24}"), r"model has hidden_sise: did you mean hidden_size\? known are"),
+        (("--model", "{audio_format: foa}"), "model has audio_format: .*known are"),
         (("--audio_format", "quad"), "audio_format"),
         (("--crops_per_scene", "0"), "crops_per_scene is 0"),
         (("--data.folds", "[a]"), "give clip_folder"),

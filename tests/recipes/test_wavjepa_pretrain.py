@@ -200,8 +200,8 @@ def test_base_is_the_published_size(name: str, total: int, windows: int) -> None
 @pytest.mark.parametrize(
     "options, message",
     [
-        (("--model", "{hidden_sise: 24}"), "model has hidden_sise; known are"),
-        (("--model", "{num_channels: 1}"), "model has num_channels; known are"),
+        (("--model", "{hidden_sise: 24}"), r"model has hidden_sise: did you mean hidden_size\? known are"),
+        (("--model", "{num_channels: 1}"), "model has num_channels: .*known are"),
         (("--num_channels", "3"), "num_channels"),
         (("--windows_per_scene", "0"), "windows_per_scene is 0"),
         (("--data.held_out.num_scenes", "-1"), "num_scenes is -1"),

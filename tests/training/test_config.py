@@ -7,7 +7,8 @@ from typing import Literal
 import pytest
 
 from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.training.config import MAY_CHANGE, as_dict, changed_keys, load_config, save_config
+from spatial_audio_lm.models.gram.configuration_gram import GramConfig
+from spatial_audio_lm.training.config import MAY_CHANGE, as_dict, changed_keys, load_config, require_known, save_config
 from spatial_audio_lm.training.loop_config import LoopConfig
 
 
@@ -87,10 +88,13 @@ def test_saved_settings_are_read_back(tmp_path: Path):
         ("- a", "expected keys and values, got list"),
         ("", "expected keys and values, got NoneType"),
         ("a: [", "recipe.yaml: line 1: expected the node content"),
-        ("layers: two", "config key \"layers\": Expected a <class 'int'>. Got value: two"),
-        ("layers: 2.5", "config key \"layers\": Expected a <class 'int'>. Got value: 2.5"),
+        ("layers: two", 'config key "layers": expected a whole number, got two'),
+        ("layers: 2.5", 'config key "layers": expected a whole number, got 2.5'),
         ("layers: true", 'config key "layers"'),
-        ("optim: {kind: lamb}", "Expected a typing.Literal['adamw', 'sgd']. Got value: lamb"),
+        ("optim: {kind: lamb}", "config key \"optim.kind\": expected one of 'adamw', 'sgd', got lamb"),
+        ("loop: {clip_norm: x}", 'config key "loop.clip_norm": expected a number, or null, got x'),
+        ("loop: {resume: 3}", 'config key "loop.resume": expected true or false, got 3'),
+        ("sounds: 3", 'config key "sounds": expected a list, got 3'),
         ("loop: {steps: 0}", "steps is 0, expected at least 1"),
         ("loop: {clip_norm: -1}", "clip_norm is -1.0, expected more than 0"),
         ("a: " + "[" * 5000, "recipe.yaml"),
@@ -121,6 +125,18 @@ def test_a_command_line_that_cannot_be_meant_is_refused(argv: list[str], message
     with pytest.raises(ConfigError) as error:
         load_config(Recipe, argv)
     assert message in str(error.value)
+
+
+def test_a_models_own_settings_are_known():
+    known = GramConfig().to_dict()
+    require_known("model", {"hidden_size": 24, "id2label": {}}, known)
+    with pytest.raises(
+        ConfigError, match=r"^model has hidden: did you mean hidden_size\? known are audio_format, "
+    ) as error:
+        require_known("model", {"hidden": 3}, known)
+    assert "return_dict" not in str(error.value)
+    with pytest.raises(ConfigError, match=r"^model has xyzzy: known are"):
+        require_known("model", {"xyzzy": 3}, known)
 
 
 def test_help_lists_every_key(capsys: pytest.CaptureFixture):
