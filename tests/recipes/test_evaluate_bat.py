@@ -134,6 +134,20 @@ def test_goals_stand_beside_recorded_sounds(
     assert "ESC-10 (fold 4) and synthesised sounds" in table and "Answers: 2 beams." in table
 
 
+def test_questions_of_a_folder_are_asked_as_they_stand(recipe: ModuleType, checkpoint: str, tmp_path: Path) -> None:
+    made = str(tmp_path / "made")
+    recipe_jobs.run("make_spatial_qa", "--split", "eval", "--output_dir", made, "--num_scenes", "6")
+    asked = {question.question for question in recipe.read_evaluation_questions(made)}
+    options = {"questions": made, "controls": ["mono"], "max_new_tokens": 4, "batch_size": 7}
+    recipe.main(recipe.Config(checkpoint, output_dir=str(tmp_path / "out"), **options))  # from the recordings
+    lines = [json.loads(line) for line in (tmp_path / "out" / "answers.jsonl").read_text().splitlines()]
+    assert {line["question"] for line in lines} == asked and set(lines[0]["answers"]) == {"heard", "mono"}
+    rooms = str(tmp_path / "made" / "rooms-eval")
+    recipe.main(recipe.Config(checkpoint, test_bank=rooms, output_dir=str(tmp_path / "again"), **options))  # rendered
+    again = [json.loads(line) for line in (tmp_path / "again" / "answers.jsonl").read_text().splitlines()]
+    assert [line["question"] for line in again] == [line["question"] for line in lines]
+
+
 def test_what_cannot_be_measured_is_refused(recipe: ModuleType, checkpoint: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be at least 1"):
         recipe.Config(num_beams=0)
