@@ -81,6 +81,8 @@ class Config:
             raise ConfigError(
                 "num_scenes, questions_per_scene and num_processes must be at least 1, procedural_seeds at least 0"
             )
+        if self.clip_folder is None and self.procedural_seeds == 0:
+            raise ConfigError("no clip_folder, and procedural_seeds is 0: there is nothing to be heard")
         if self.scenes.num_sources < 2 and self.two_source_rate > 0:
             raise ConfigError("scenes.num_sources is 1; it is that of scenes with more than one sound: 2 or more")
 
@@ -103,8 +105,6 @@ def rooms_of(config: Config) -> RirBank:
 
 def clips_of(config: Config, sample_rate: int) -> list[LabelledClip]:
     """Recorded and synthesised clips; those of the evaluation are synthesised with seeds that no training draws."""
-    if config.clip_folder is None and config.procedural_seeds == 0:
-        raise ConfigError("no clip_folder, and procedural_seeds is 0: there is nothing to be heard")
     first = FIRST_UNSEEN_SEED if config.split == "eval" else 0
     clips = procedural_clips(SOUND_KINDS, range(first, first + config.procedural_seeds), sample_rate)
     if config.clip_folder is not None:

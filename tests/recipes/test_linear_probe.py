@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_refused(recipe: ModuleType, tmp_path: Path) -> Non
         task = recipe.Task(**({"name": "tones", "folder": folder} | changes))
         recipe.main(recipe.Config([encoder], tasks=[task], mono=mono, output_dir=str(out)))
 
-    with pytest.raises(ChannelError, match=r"is mono \(1 channels\), this dspast hears binaural .* or say mono: dupl"):
+    with pytest.raises(ChannelError, match=r"is mono \(1 channels\), this dspast hears binaural .* or say mono='dupl"):
         run("dspast-tiny")
     with pytest.raises(CheckpointError, match="is no folder"):
         run("nothing")
