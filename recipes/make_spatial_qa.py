@@ -81,8 +81,6 @@ class Config:
             raise ConfigError(
                 "num_scenes, questions_per_scene and num_processes must be at least 1, procedural_seeds at least 0"
             )
-        if self.clip_folder is None and self.procedural_seeds == 0:
-            raise ConfigError("no clip_folder, and procedural_seeds is 0: there is nothing to be heard")
         if self.scenes.num_sources < 2 and self.two_source_rate > 0:
             raise ConfigError("scenes.num_sources is 1; it is that of scenes with more than one sound: 2 or more")
 
@@ -173,6 +171,8 @@ def clips_in_words(config: Config, clips: Sequence[LabelledClip]) -> str:
 
 
 def main(config: Config) -> dict[str, Any]:
+    if config.clip_folder is None and config.procedural_seeds == 0:
+        raise ConfigError("no clip_folder, and procedural_seeds is 0: there is nothing to be heard")
     folder = Path(config.output_dir)
     bank = rooms_of(config)
     clips = clips_of(config, bank.settings.sample_rate)
