@@ -18,7 +18,6 @@ with `AudioMAEModel.from_pretrained` (the encoder), `AudioMAEForPreTraining` (wi
 `AudioMAEForAudioClassification`, whose head is then new.
 """
 
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from spatial_audio_lm.data.clip_folders import folder_clips, procedural_clips
-from spatial_audio_lm.data.unlabelled_clips import AudioFolder
+from spatial_audio_lm.data.scene_sources import ClipSources, dry_clips
 from spatial_audio_lm.errors import AudioValueError, ConfigError
 from spatial_audio_lm.layers.masking import random_mask
 from spatial_audio_lm.layers.patch_embedding import cut_patches
@@ -39,9 +37,7 @@ from spatial_audio_lm.models.audio_mae.configuration_audio_mae import AudioMAECo
 from spatial_audio_lm.models.audio_mae.feature_extraction_audio_mae import AudioMAEFeatureExtractor
 from spatial_audio_lm.models.audio_mae.modeling_audio_mae import AudioMAEForPreTraining
 from spatial_audio_lm.objectives.masked_reconstruction import normalized_patches
-from spatial_audio_lm.simulation.clips import ClipStore
-from spatial_audio_lm.simulation.naturalistic_sources import ClipSource, ListedClips
-from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
+from spatial_audio_lm.simulation.naturalistic_sources import ClipSource
 from spatial_audio_lm.training.config import load_config, require_known
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, epoch_loader, item_generator
 from spatial_audio_lm.training.loop import train
@@ -49,7 +45,7 @@ from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.parameter_groups import layerwise_groups
 from spatial_audio_lm.training.random_state import seed_everything
 from spatial_audio_lm.training.schedules import warmup_cosine
-from spatial_audio_lm.training.tracking import build_accelerator
+from spatial_audio_lm.training.tracking import build_accelerator, last_metrics
 from spatial_audio_lm.training.training_state import Progress
 
 LEAST_GAIN = 0.5
@@ -57,10 +53,7 @@ GAIN_BETA = 10.0  # of both sides: most gains are near 1, none is beyond 0.5 to 
 
 
 @dataclass
-class Data:
-    clip_folder: str | None = None  # any folder of sound files; null: synthesised sounds
-    folds: list[str] | None = None  # of a clip folder with metadata.csv, by its column "fold"; null: all files
-    procedural_seeds: int = 100  # synthesised clips a kind: seeds 0 to n - 1
+class Data(ClipSources):
     gain: bool = True  # 0.5 + Beta(10, 10) a clip
     roll: bool = False  # turn a clip in a circle by a random time; the published one never happens
     num_workers: int = 0  # that read clips beside the training
@@ -97,14 +90,6 @@ def check(config: Config) -> None:
         del settings[name]
     for section, known in (("model", settings), ("features", AudioMAEFeatureExtractor().to_dict())):
         require_known(section, getattr(config, section), known)
-    data = config.data
-    if data.folds is not None and data.clip_folder is None:
-        raise ConfigError("folds are of a clip_folder with metadata.csv: give clip_folder, or leave folds null")
-    if not 1 <= data.procedural_seeds <= FIRST_UNSEEN_SEED:
-        raise ConfigError(
-            f"procedural_seeds is {data.procedural_seeds}; expected 1 or more, and seeds from {FIRST_UNSEEN_SEED} on "
-            "are tests'"
-        )
 
 
 def build_model(config: Config) -> tuple[AudioMAEForPreTraining, AudioMAEFeatureExtractor]:
@@ -112,17 +97,6 @@ def build_model(config: Config) -> tuple[AudioMAEForPreTraining, AudioMAEFeature
     extractor = AudioMAEFeatureExtractor(**config.features)
     sizes: dict[str, Any] = {"num_mel_bins": extractor.feature_size, "num_frames": extractor.num_frames}
     return AudioMAEForPreTraining(AudioMAEConfig(**sizes, **config.model)), extractor
-
-
-def clip_source(data: Data, rate: int) -> ClipSource:
-    """The clips at a rate in Hz."""
-    if data.clip_folder is not None and data.folds is None:
-        return AudioFolder(data.clip_folder, rate)
-    if data.clip_folder is not None:
-        clips, store = folder_clips(data.clip_folder, data.folds), ClipStore(data.clip_folder, rate)
-    else:
-        clips, store = procedural_clips(SOUND_KINDS, range(data.procedural_seeds), rate), ClipStore(None, rate)
-    return ListedClips([item.clip for item in clips], [item.sound_class for item in clips], store)
 
 
 class Spectrograms(Dataset):
@@ -189,7 +163,7 @@ def main(config: Config) -> Path:
 
     # data
     with accelerator.main_process_first():
-        clips = clip_source(config.data, extractor.sampling_rate)
+        clips = dry_clips(config.data, extractor.sampling_rate)
     dataset = Spectrograms(clips, extractor, model.config, config.data, config.loop.seed)
     sampler = EpochSampler(
         len(dataset),
@@ -222,7 +196,7 @@ def main(config: Config) -> Path:
     if accelerator.is_main_process:
         model.save_pretrained(output)
         extractor.save_pretrained(output)
-        last = json.loads((output.parent / "metrics.jsonl").read_text().splitlines()[-1])
+        last = last_metrics(config.loop.output_dir)["training"]
         print(
             f"masked error {last['loss']:.4f}, of the mean spectrum {last['mean_spectrum_error']:.4f}: "
             f"ratio {last['ratio']:.3f}"

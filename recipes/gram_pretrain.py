@@ -16,7 +16,6 @@ and rooms that are not trained on. The output folder's `final` loads with `GramM
 `GramForPreTraining.from_pretrained` (with the decoder).
 """
 
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,7 @@ from spatial_audio_lm.metrics.mean_spectrum import MeanSpectrum
 from spatial_audio_lm.models.gram.configuration_gram import GramConfig
 from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
 from spatial_audio_lm.models.gram.modeling_gram_pretraining import GramForPreTraining
+from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT
 from spatial_audio_lm.training.config import load_config, require_known
 from spatial_audio_lm.training.data_order import EpochSampler, ItemKey, as_it_is, epoch_loader, item_generator
 from spatial_audio_lm.training.loop import train
@@ -40,10 +40,10 @@ from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.pretraining_scenes import SceneData, mean_over_scenes, pretraining_scenes
 from spatial_audio_lm.training.random_state import seed_everything
 from spatial_audio_lm.training.schedules import warmup_cosine
-from spatial_audio_lm.training.tracking import build_accelerator
+from spatial_audio_lm.training.tracking import build_accelerator, last_metrics
 from spatial_audio_lm.training.training_state import Progress
 
-CHANNELS = {"binaural": 2, "foa": 4, "mono": 4}  # of the responses; a mono model hears W, the omnidirectional one
+HEARD_OF = {"mono": "foa"}  # a mono model hears W, the omnidirectional channel
 
 
 @dataclass
@@ -161,7 +161,10 @@ def main(config: Config) -> Path:
     mean_spectrum = MeanSpectrum(band_numbers(model)).to(accelerator.device)
 
     # data
-    rate, channels = gram_config.sampling_rate, CHANNELS[gram_config.audio_format]
+    rate, channels = (
+        gram_config.sampling_rate,
+        CHANNELS_OF_FORMAT[HEARD_OF.get(gram_config.audio_format, gram_config.audio_format)],
+    )
     with accelerator.main_process_first():
         scenes, unseen = pretraining_scenes(config.data, rate, channels, config.loop.output_dir)
     dataset = SceneBatches(scenes, config.loop.seed)
@@ -223,14 +226,11 @@ def main(config: Config) -> Path:
     if accelerator.is_main_process:
         model.save_pretrained(output)
         GramFeatureExtractor.for_model(gram_config).save_pretrained(output)
-        lines = [json.loads(line) for line in (output.parent / "metrics.jsonl").read_text().splitlines()]
-        for name, found in (("training", lines), ("held out", [line.get("evaluation") for line in lines])):
-            last = [line for line in found if line is not None and "ratio" in line][-1:]
-            for line in last:
-                print(
-                    f"{name}: masked error {line['masked_error']:.4f}, of the mean spectrum "
-                    f"{line['mean_spectrum_error']:.4f}: ratio {line['ratio']:.3f}"
-                )
+        for name, found in last_metrics(config.loop.output_dir).items():
+            print(
+                f"{name}: masked error {found['masked_error']:.4f}, of the mean spectrum "
+                f"{found['mean_spectrum_error']:.4f}: ratio {found['ratio']:.3f}"
+            )
     accelerator.wait_for_everyone()
     return output
 

@@ -22,11 +22,11 @@ from spatial_audio_lm.data.clip_folders import write_metadata
 from spatial_audio_lm.data.naturalistic_clips import NaturalisticClips
 from spatial_audio_lm.data.scene_sources import SceneSources, clip_sources, rir_source
 from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.signal.spatial_audio import SpatialAudio
+from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT, SpatialAudio
 from spatial_audio_lm.simulation.naturalistic_records import NaturalisticRecord, NaturalisticSettings
 from spatial_audio_lm.training.config import load_config
 
-CHANNELS = {"binaural": 2, "foa": 4}
+FORMATS = ("binaural", "foa")
 
 
 @dataclass
@@ -51,8 +51,8 @@ class Config:
         names = [part.fold for part in self.parts]
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"parts have the folds {names}: expected one part or more, each fold in one of them")
-        if self.audio_format not in CHANNELS:
-            raise ConfigError(f"audio_format is {self.audio_format!r}; expected one of {', '.join(CHANNELS)}")
+        if self.audio_format not in FORMATS:
+            raise ConfigError(f"audio_format is {self.audio_format!r}; expected one of {', '.join(FORMATS)}")
         if min(part.versions for part in self.parts) < 1:
             raise ConfigError("versions must be 1 or more in every part")
         if self.scenes.clean_ratio:
@@ -63,7 +63,7 @@ def scenes_of(part: Part, config: Config) -> NaturalisticClips:
     """The scenes of one fold, which share no random number with those of another."""
     folder = part.clip_folder or config.data
     folds = [part.fold] if folder is not None and part.folds is None else part.folds
-    channels = CHANNELS[config.audio_format]
+    channels = CHANNELS_OF_FORMAT[config.audio_format]
     bank = Path(config.output_dir) / ("bank_unseen" if part.unseen else "bank")
     sources = replace(part, clip_folder=folder, folds=folds)
     rirs = rir_source(sources, config.sample_rate, channels, bank)

@@ -34,6 +34,7 @@ from spatial_audio_lm.files import read_json, write_json, write_whole
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.sounds import SOUND_KINDS, synthesize
 from spatial_audio_lm.training.config import load_config
+from spatial_audio_lm.training.tracking import last_metrics
 
 RECIPES = Path(__file__).parent
 LOG_MEL = "log-mel"
@@ -252,8 +253,7 @@ def collect(config: Config) -> dict[str, list[dict[str, float]]]:
                 row = f"{name}, untrained" if label.endswith(", untrained") else name
                 found = {task: content["score"] for task, content in tasks.items()}
                 if row in config.arms:
-                    lines = (output / f"{name}-{seed}" / "metrics.jsonl").read_text().splitlines()
-                    found[HELD_OUT] = json.loads(lines[-1])["evaluation"]["ratio"]
+                    found[HELD_OUT] = last_metrics(output / f"{name}-{seed}")["held out"]["ratio"]
                 rows.setdefault(row, []).append(found)
     return rows
 

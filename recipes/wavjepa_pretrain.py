@@ -22,7 +22,6 @@ The output folder's `final` loads with
 predictor).
 """
 
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +46,7 @@ from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.moving_target import DecayRamp, MovingTarget
 from spatial_audio_lm.training.pretraining_scenes import SceneData, mean_over_scenes, pretraining_scenes
 from spatial_audio_lm.training.random_state import seed_everything
-from spatial_audio_lm.training.tracking import build_accelerator
+from spatial_audio_lm.training.tracking import build_accelerator, last_metrics
 from spatial_audio_lm.training.training_state import Progress
 
 CHANNELS = {1: 4, 2: 2}  # of the responses; of four, a model of one channel hears W, the omnidirectional one
@@ -243,13 +242,11 @@ def main(config: Config) -> Path:
     if accelerator.is_main_process:
         model.save_pretrained(output)
         WavJEPAFeatureExtractor.for_model(wavjepa_config).save_pretrained(output)
-        lines = [json.loads(line) for line in (output.parent / "metrics.jsonl").read_text().splitlines()]
-        for name, found in (("training", lines), ("held out", [line.get("evaluation") for line in lines])):
-            for line in [line for line in found if line is not None and "ratio" in line][-1:]:
-                print(
-                    f"{name}: loss {line['loss']:.4f}, variance of the targets {line['target_variance']:.4f}, between "
-                    f"windows {line['variance_between_windows']:.4f}: ratio {line['ratio']:.3f}"
-                )
+        for name, found in last_metrics(config.loop.output_dir).items():
+            print(
+                f"{name}: loss {found['loss']:.4f}, variance of the targets {found['target_variance']:.4f}, between "
+                f"windows {found['variance_between_windows']:.4f}: ratio {found['ratio']:.3f}"
+            )
     accelerator.wait_for_everyone()
     return output
 

@@ -1,6 +1,7 @@
 """Where clips, noises and rooms of naturalistic scenes come from: settings that recipes share, and what they open."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +20,26 @@ NOISE_KINDS = ("wind", "engine", "buzz")  # synthesised sounds that go on; the o
 
 
 @dataclass
-class SceneSources:
-    """Where everything in a naturalistic scene comes from; without folders all of it is synthesised."""
+class ClipSources:
+    """Where dry clips come from."""
 
     clip_folder: str | None = None  # any folder of sound files; null: synthesised sounds
     folds: list[str] | None = None  # of a clip folder with metadata.csv, by its column "fold"; null: all files
     procedural_seeds: int = 100  # synthesised clips a kind
-    unseen: bool = False  # synthesised clips and rooms that no training uses
+    unseen: bool = False  # what is synthesised, clips and rooms, is what no training uses
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.procedural_seeds <= FIRST_UNSEEN_SEED:
+            raise ConfigError(
+                f"procedural_seeds is {self.procedural_seeds}; expected 1 to {FIRST_UNSEEN_SEED}: seeds from there on "
+                "are those of unseen clips"
+            )
+
+
+@dataclass
+class SceneSources(ClipSources):
+    """Where everything in a naturalistic scene comes from; without folders all of it is synthesised."""
+
     noise_folder: str | None = None  # any folder of sound files; null with noise_shards null: synthesised noises
     noise_shards: str | None = None  # folder of WebDataset shards of arrays, as GRAM packs WHAM!
     noise_shards_rate: int = 32_000  # Hz of those arrays, which do not say it
@@ -36,13 +50,9 @@ class SceneSources:
     rir_convention: str | None = None  # of four channels, where they do not say it either: ambix, gram, ...
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.noise_folder is not None and self.noise_shards is not None:
             raise ConfigError("noise_folder and noise_shards are both given: noises come from one of them")
-        if not 1 <= self.procedural_seeds <= FIRST_UNSEEN_SEED:
-            raise ConfigError(
-                f"procedural_seeds is {self.procedural_seeds}; expected 1 to {FIRST_UNSEEN_SEED}: seeds from there on "
-                "are those of unseen clips"
-            )
         if self.rir_convention is not None and (self.rirs is None or self.rir_layout == "bank"):
             raise ConfigError(
                 f"rir_convention is {self.rir_convention!r}, but a bank says its own: leave it null, or give rirs and "
@@ -55,32 +65,36 @@ class SceneSources:
             )
 
 
-def clip_sources(sources: SceneSources, sample_rate: int) -> tuple[ClipSource, ClipSource]:
-    """Targets and noises at a rate in Hz.
+def dry_clips(sources: ClipSources, sample_rate: int, kinds: Sequence[str] = SOUND_KINDS) -> ClipSource:
+    """The clips at a rate in Hz.
+
+    Args:
+        sources: see above.
+        sample_rate: of what is given.
+        kinds: of synthesised ones.
 
     Raises:
         ConfigError: folds of no folder.
     """
-    if sources.folds is not None and sources.clip_folder is None:
+    if sources.clip_folder is not None and sources.folds is None:
+        return AudioFolder(sources.clip_folder, sample_rate)
+    if sources.clip_folder is not None:
+        return _listed(folder_clips(sources.clip_folder, sources.folds), ClipStore(sources.clip_folder, sample_rate))
+    if sources.folds is not None:
         raise ConfigError("folds are of a clip_folder with metadata.csv: give clip_folder, or leave folds null")
     first = FIRST_UNSEEN_SEED if sources.unseen else 0
-    seeds, synthesised = range(first, first + sources.procedural_seeds), ClipStore(None, sample_rate)
-    clips: ClipSource
-    noises: ClipSource
-    if sources.clip_folder is None:
-        kinds = [kind for kind in SOUND_KINDS if kind not in NOISE_KINDS]
-        clips = _listed(procedural_clips(kinds, seeds, sample_rate), synthesised)
-    elif sources.folds is not None:
-        clips = _listed(folder_clips(sources.clip_folder, sources.folds), ClipStore(sources.clip_folder, sample_rate))
-    else:
-        clips = AudioFolder(sources.clip_folder, sample_rate)
+    seeds = range(first, first + sources.procedural_seeds)
+    return _listed(procedural_clips(kinds, seeds, sample_rate), ClipStore(None, sample_rate))
+
+
+def clip_sources(sources: SceneSources, sample_rate: int) -> tuple[ClipSource, ClipSource]:
+    """Targets and noises at a rate in Hz; raises what `dry_clips` does."""
+    clips = dry_clips(sources, sample_rate, [kind for kind in SOUND_KINDS if kind not in NOISE_KINDS])
     if sources.noise_folder is not None:
-        noises = AudioFolder(sources.noise_folder, sample_rate)
-    elif sources.noise_shards is not None:
-        noises = NpyShardClips(sources.noise_shards, sample_rate, sources.noise_shards_rate)
-    else:
-        noises = _listed(procedural_clips(NOISE_KINDS, seeds, sample_rate), synthesised)
-    return clips, noises
+        return clips, AudioFolder(sources.noise_folder, sample_rate)
+    if sources.noise_shards is not None:
+        return clips, NpyShardClips(sources.noise_shards, sample_rate, sources.noise_shards_rate)
+    return clips, dry_clips(replace(sources, clip_folder=None, folds=None), sample_rate, NOISE_KINDS)
 
 
 def rir_source(sources: SceneSources, sample_rate: int, num_channels: int, new_bank: Path) -> RirSource:

@@ -74,6 +74,14 @@ class MetricsLog:
             os.fsync(self._file.fileno())
 
 
+def last_metrics(output_dir: str | Path) -> dict[str, dict[str, Any]]:
+    """The newest numbers of a training: its last means ("training") and its last evaluation ("held out")."""
+    lines = [json.loads(line) for line in (Path(output_dir) / "metrics.jsonl").read_bytes().splitlines()]
+    found = {"training": [line for line in lines if "evaluation" not in line]}
+    found["held out"] = [line["evaluation"] for line in lines if "evaluation" in line]
+    return {name: numbers[-1] for name, numbers in found.items() if numbers}
+
+
 def add_to_means(means: dict[str, list[float]], scalars: dict[str, float]) -> None:
     """Count one value of each scalar in `{name: [sum, count]}`."""
     for name, value in scalars.items():

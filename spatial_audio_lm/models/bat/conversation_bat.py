@@ -9,7 +9,7 @@ from spatial_audio_lm.features.audio_inputs import AudioInput
 
 
 @dataclass(frozen=True)
-class SpatialQuestion:
+class HeardQuestion:
     """What is asked.
 
     Args:
@@ -23,7 +23,7 @@ class SpatialQuestion:
     answer: str | None = None
 
 
-def read_conversation(messages: Iterable[Any]) -> SpatialQuestion:
+def read_conversation(messages: Iterable[Any]) -> HeardQuestion:
     """Takes a conversation apart.
 
     Args:
@@ -51,7 +51,7 @@ def read_conversation(messages: Iterable[Any]) -> SpatialQuestion:
     sources = [part[key] for key in ("audio", "path") if key in part]
     if len(sources) != 1:
         raise AudioValueError(f"the audio part has {sorted(part)}; expected either 'path' or 'audio' besides 'type'")
-    return SpatialQuestion(text, sources[0], _answer(messages[1]["content"]) if len(messages) > 1 else None)
+    return HeardQuestion(text, sources[0], _answer(messages[1]["content"]) if len(messages) > 1 else None)
 
 
 def _answer(content: Any) -> str:

@@ -69,10 +69,6 @@ class BatPreTrainedModel(WholeWeights):
         if isinstance(module, BatProjector):
             module.reset()
 
-    def freeze(self) -> None:
-        """Takes the gradients from what is not trained."""
-        raise NotImplementedError
-
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
         """As in transformers, but weights that do not fit are refused, and what is not trained is frozen again."""
