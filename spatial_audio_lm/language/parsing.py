@@ -9,15 +9,23 @@ question it believes neither.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from spatial_audio_lm.errors import TextError
 from spatial_audio_lm.language.attributes import ATTRIBUTE_WORDS, SpatialAttributes
 
-_LISTENER = r"(?:me|us|you|myself|yourself|the (?:listener|microphone|mic|recorder|camera))"
-_WHOSE = r"(?:the|my|your|our|the listener's|one's)"
-_ROOM = r"(?:room|space|hall|chamber|auditorium)"
-_THIS_ROOM = rf"(?:the|an?) (?:[a-z-]+,? ){{0,4}}?{_ROOM}"
+_LISTENER = (
+    r"(?:me|us|you|myself|yourself|(?:the|a) (?:listener|hearer|observer|microphone|mic|recorder|camera)"
+    r"|where (?:i|we|you|the listener) (?:am|are|is|stand|stands|sit|sits))"
+)
+_WHOSE = r"(?:the|my|your|our|(?:the|a) listener's|one's)"
+_ROOM = r"(?:room|space|hall|chamber|auditorium|enclosure|booth|studio|cubicle|closet|interior)"
+_THIS_ROOM = rf"(?:the|an?|this) (?:[a-z-]+,? ){{0,4}}?{_ROOM}"
 _STOP = r"(?= ?(?:$|[^ \w'-]))"  # end of the text, or punctuation
+# What may follow "above" or "below" where nothing is named that it would be above or below of.
+_GOES_ON = (
+    rf"(?:{_STOP}|(?= (?:and|but|in|inside|within|on|to|at|from|with|while|near|nearby|close|far|is|can|comes?)\b))"
+)
 # What may follow "on the left" or "at the back". A noun may not: it would be the left or the back of that thing.
 _FOLLOWER = (
     rf"(?:(?= of (?:{_LISTENER}|{_THIS_ROOM})\b)|{_STOP}|(?= (?:and|or|but|while|as|in|inside|on|at|from|to|within|with"
@@ -31,7 +39,7 @@ _NO_THING = r"(?! (?:an?|the|his|hers?|him|them|its?|our|their|some|any|this|tha
 
 
 def _side(name: str) -> str:
-    side = rf"(?:far |near |upper |lower )?{name}(?:[ -]hand)?(?: (?:side|corner|end|half|edge|ear))?"
+    side = rf"(?:far |near |upper |lower )?{name}(?:[ -]hand)?(?: (?:side|corner|end|half|edge|ear|part|portion|area))?"
     return rf"(?:from|on|to|at|in|over on|by|towards?) {_WHOSE} {side}{_FOLLOWER}|(?:from|to) {name}{_STOP}"
 
 
@@ -39,38 +47,53 @@ _PLACE_PATTERNS: dict[str, str] = {
     "left": rf"{_side('left')}|left of {_LISTENER}\b",
     "right": rf"{_side('right')}|right of {_LISTENER}\b",
     "front": rf"{_side('front')}|in front (?:of {_LISTENER}\b|(?!of\b))|in front{_STOP}"
-    rf"|(?:straight|directly|right|dead|from) ahead\b|ahead of {_LISTENER}\b",
+    rf"|(?:straight|directly|right|dead|from|just) ahead\b|ahead of {_LISTENER}\b"
+    rf"|(?:right|just|directly) before {_LISTENER}\b",
     "back": rf"{_side('(?:back|rear)')}|behind (?:{_LISTENER}|(?:my|your) (?:back|head))\b|at (?:my|your) back\b"
     rf"|(?<!left )(?<!leave )(?<!leaves )(?<!leaving )(?<!stay )(?<!stays )behind\b{_NO_THING}",
     "up": rf"(?:above|over) (?:{_LISTENER}|(?:my|your|our) heads?)\b|overhead\b|(?:up|from|high) above\b{_NO_THING}"
-    rf"|above{_STOP}|(?:high up|up high)\b{_NO_THING}|from up\b(?! close\b)|{_WHOSE} upper (?:left|right)\b",
+    rf"|(?:somewhere |directly |just |right )?above{_GOES_ON}|(?:high up|up high|higher up|high overhead)\b{_NO_THING}"
+    rf"|from up\b(?! (?:close|front)\b)|from (?:on high|a height)\b"
+    r"|(?:from|at|in) an elevated (?:position|spot|point|place)\b"
+    rf"|{_WHOSE} upper (?:left|right|front|back|rear|part|portion)\b",
     "down": rf"(?:below|beneath|underneath|under) (?:{_LISTENER}|(?:my|your|our) feet)\b"
-    rf"|(?:from|down) (?:below|beneath|underneath)\b{_NO_THING}|(?:below|underneath){_STOP}"
-    rf"|(?:low down|down low)\b|from down\b|{_WHOSE} lower (?:left|right)\b",
+    rf"|(?:from|down) (?:below|beneath|underneath)\b{_NO_THING}|(?:below|underneath|beneath){_GOES_ON}"
+    rf"|(?:low down|lower down|down low)\b|low to the ground\b|(?:from|at) (?:floor|ground) level\b|from down\b"
+    rf"|{_WHOSE} lower (?:left|right|front|back|rear|part|portion)\b",
     "near": rf"(?:near|close|next|close by|near by) (?:to )?{_LISTENER}\b|beside {_LISTENER}\b|nearby\b{_NO_THING}"
-    r"|near by\b|close by\b|within arm's reach\b|at (?:very )?close range\b"
+    r"|near by\b|close by\b|(?:within|at) arm's (?:reach|length)\b|at (?:very )?close range\b|in close proximity\b"
+    r"|(?:close|near) at hand\b|(?<!rev )(?<!pulls )(?<!pulling )(?<!shut )up close\b|(?:from|at) a close distance\b"
+    r"|(?:just )?a few (?:steps|feet|paces) (?:away|off|from)\b"
+    r"|from a (?:close|nearby|near) (?:spot|position|point|place)\b"
     r"|from (?:very )?near\b(?! (?:an?|the|my|your)\b)"
     rf"|from (?:up |very )?close{_STOP}|(?:very|quite|really) (?:close|near){_FOLLOWER}"
     rf"|(?:from|at) a short distance\b|a short (?:distance|way) (?:away|off)\b|\bclose (?:sound|noise)\b"
-    rf"|{_WHOSE} near (?:left|right|end|side|corner)\b",
+    rf"|{_WHOSE} near (?:left|right|end|side|corner|front|back|rear)\b",
     "far": rf"far[ -]?away\b|far[ -]off\b|far from {_LISTENER}\b|from (?:very )?far\b(?! from\b)|afar\b|distant\b"
-    r"|(?:from|at|in) (?:a|the) (?:great |long |large )?distance\b|a long (?:way|distance) (?:off|away)\b"
-    rf"|from a long way\b|(?:very|quite|really) far{_FOLLOWER}|{_WHOSE} far (?:left|right|end|side|corner|back)\b",
+    r"|(?:from|at|in) (?:a|the) (?:great |long |large |far |considerable |good |fair )?distance\b"
+    r"|(?:from|at) some distance\b|some (?:distance|way) (?:off|away)\b|a (?:long|good) (?:way|distance) (?:off|away)\b"
+    rf"|far (?:off )?(?:to|on|over to|over on) {_WHOSE} (?:left|right|front|back|rear)\b"
+    r"|far (?:behind|ahead|above|below|overhead|in front)\b"
+    rf"|from a long way\b|(?:very|quite|really) far{_FOLLOWER}"
+    rf"|{_WHOSE} far (?:left|right|end|side|corner|back|front|rear)\b",
 }
 
 _ROOM_TAILS: dict[str, str] = {
-    "highly reverberant": r"with (?:a lot of|lots of|much|strong|long|plenty of) (?:echo(?:es)?|reverb(?:eration)?)\b"
-    r"|full of echo(?:es)?\b",
+    "highly reverberant": r"with (?:a lot of|lots of|much|strong|long|plenty of|heavy) (?:echo(?:es)?"
+    r"|reverb(?:eration)?)\b|full of (?:echo(?:es)?|reverb(?:eration)?)\b",
     "acoustically dampened": r"with (?:hardly any|barely any|very little|little|almost no|no) (?:echo(?:es)?|reverb"
     r"(?:eration)?)\b|without (?:any )?(?:echo(?:es)?|reverb(?:eration)?)\b|with dry acoustics\b",
 }
 
 _ROOM_ADJECTIVES: dict[str, str] = {
-    "small": r"(?:small|little|tiny|compact|cramped)(?:-sized)?",
-    "large": r"(?:large|big|huge|spacious|vast)(?:-sized)?",
-    "highly reverberant": r"(?:(?:highly|very|strongly|extremely|quite) )?(?:reverberant|echoing|echoey)",
-    "acoustically dampened": r"(?:(?:acoustically|heavily|strongly|very) )?(?:damped|dampened)|anechoic"
-    r"|acoustically (?:dry|dead)",
+    "small": r"(?:small|little|tiny|compact|cramped|confined|miniature|snug)(?:-sized)?",
+    "large": r"(?:large|big|huge|spacious|vast|enormous|cavernous|immense|massive|expansive|sizeable|sizable)"
+    r"(?:-sized)?",
+    "highly reverberant": r"(?:(?:highly|very|strongly|extremely|quite|heavily|intensely|deeply) )?"
+    r"(?:reverberant|echoing|echoey|reverberating|reverb-heavy|echo-filled|boomy)",
+    "acoustically dampened": r"(?:(?:acoustically|heavily|strongly|very|well) )?(?:damped|dampened|deadened)"
+    r"|anechoic|acoustically (?:dry|dead|muffled|treated)|sound-?proof(?:ed)?|sound-(?:absorbing|deadening|deadened)"
+    r"|echo-?(?:free|less)",
 }
 
 _BARE: dict[str, str] = {
@@ -99,6 +122,73 @@ _TAILS = {word: re.compile(rf"\b(?:{pattern})") for word, pattern in _ROOM_TAILS
 _ADJECTIVES = {word: re.compile(rf"\b(?:{pattern})\b") for word, pattern in _ROOM_ADJECTIVES.items()}
 
 
+@dataclass(frozen=True)
+class Phrase:
+    """A phrase that says one word of an attribute; `start` and `end` count in the text of `plain`."""
+
+    word: str
+    start: int
+    end: int
+    denied: bool
+
+
+def plain(caption: str) -> str:
+    """The caption as it is read: in lower case, with single spaces and straight apostrophes.
+
+    Raises:
+        TextError: The caption is no text.
+    """
+    if not isinstance(caption, str):
+        raise TextError(f"the caption is a {type(caption).__name__}; expected a text")
+    return " ".join(caption.lower().replace("\u2019", "'").split())
+
+
+def find_phrases(caption: str) -> list[Phrase]:
+    """Every phrase of a caption that says something about place or room, the denied and contradicting ones too.
+
+    Args:
+        caption: English text of one sound; several sentences are read as one.
+
+    Returns:
+        The phrases in no particular order; one place in the text can give several ("the far left" gives two).
+
+    Raises:
+        TextError: The caption is no text.
+    """
+    text = plain(caption)
+    found: list[Phrase] = []
+
+    def add(word: str, start: int, end: int) -> None:
+        found.append(Phrase(word, start, end, is_denied(text, start)))
+
+    # The tails go first and are blanked: the "no" of "with no echo" denies nothing of what follows.
+    for word, pattern in _TAILS.items():
+        for match in pattern.finditer(text):
+            add(word, *match.span())
+        text = pattern.sub(lambda match: "_" * len(match[0]), text)
+    for word, pattern in _PLACES.items():
+        for match in pattern.finditer(text):
+            add(word, *match.span())
+    for room in (_ROOM_BEFORE, _ROOM_AFTER):
+        for match in room.finditer(text):
+            for word, pattern in _ADJECTIVES.items():
+                if adjective := pattern.search(match["adjectives"]):
+                    begin = match.start("adjectives")
+                    add(word, begin + adjective.start(), begin + adjective.end())
+    begin = 0
+    for boundary in [*_SEGMENT_END.finditer(text), None]:
+        end = boundary.start() if boundary else len(text)
+        segment = text[begin:end]
+        bare, start = segment.strip(), begin + len(segment) - len(segment.lstrip())
+        begin = boundary.end() if boundary else len(text)
+        if bare in _BARE:
+            add(_BARE[bare], start, start + len(bare))
+        for word in ATTRIBUTE_WORDS["reverberation"]:
+            if _ADJECTIVES[word].fullmatch(bare):
+                add(word, start, start + len(bare))
+    return found
+
+
 def parse_attributes(caption: str) -> SpatialAttributes:
     """Read what a caption says about place and room.
 
@@ -111,40 +201,16 @@ def parse_attributes(caption: str) -> SpatialAttributes:
     Raises:
         TextError: The caption is no text.
     """
-    if not isinstance(caption, str):
-        raise TextError(f"the caption is a {type(caption).__name__}; expected a text")
-    text = " ".join(caption.lower().replace("\u2019", "'").split())
-    found: set[str] = set()
-    # The tails go first and are blanked: the "no" of "with no echo" denies nothing of what follows.
-    for word, pattern in _TAILS.items():
-        found |= {word for match in pattern.finditer(text) if not _denied(text, match.start())}
-        text = pattern.sub(lambda match: "_" * len(match[0]), text)
-    for word, pattern in _PLACES.items():
-        found |= {word for match in pattern.finditer(text) if not _denied(text, match.start())}
-    for room in (_ROOM_BEFORE, _ROOM_AFTER):
-        for match in room.finditer(text):
-            if not _denied(text, match.start("adjectives")):
-                found |= _adjectives(match["adjectives"])
-    for segment in _SEGMENT_END.split(text):
-        bare = segment.strip()
-        if bare in _BARE:
-            found.add(_BARE[bare])
-        for word in ATTRIBUTE_WORDS["reverberation"]:
-            if _ADJECTIVES[word].fullmatch(bare):
-                found.add(word)
+    found = {phrase.word for phrase in find_phrases(caption) if not phrase.denied}
     return SpatialAttributes(**{name: _only(found, name) for name in ATTRIBUTE_WORDS})
 
 
-def _denied(text: str, position: int) -> bool:
+def is_denied(text: str, position: int) -> bool:
     """Whether a negation stands before this place in the same clause."""
     begin = 0
     for boundary in _SEGMENT_END.finditer(text, 0, position):
         begin = boundary.end()
     return _NEGATION.search(text, begin, position) is not None
-
-
-def _adjectives(text: str) -> set[str]:
-    return {word for word, pattern in _ADJECTIVES.items() if pattern.search(text)}
 
 
 def _only(found: set[str], name: str) -> str | None:
