@@ -9,6 +9,12 @@ has three stages, each a config that begins with the last one's result:
     accelerate launch recipes/dspast_train.py --config recipes/configs/dspast_train/base_stage1.yaml \
         --spatial_sound.root DIR        (a copy of SpatialSound)
 
+An addition of ours, `architecture: dspast_seld`, begins with a trained DSpAST and gives each of several sounds a place
+of its own:
+
+    accelerate launch recipes/dspast_train.py --config recipes/configs/dspast_train/bat_tiny_ear.yaml \
+        --scenes.clip_folder DIR        (the ear of bat-tiny)
+
 The data's way, from simulated scenes: scene k (a function of the seed and k) is rendered once, binaural, into a cache
 of sound; each time it is seen, another source of the same room may be added and the mixture is changed
 (data/binaural_scenes.py). From SpatialSound: clip and response are drawn and convolved anew (data/spatial_sound.py).
@@ -30,7 +36,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from spatial_audio_lm.data.binaural_scenes import BinauralAugmentation, BinauralScenes
+from spatial_audio_lm.data.binaural_scenes import PLACE, BinauralAugmentation, BinauralScenes
 from spatial_audio_lm.data.clip_folders import training_clips
 from spatial_audio_lm.data.scene_features import CLASS_INDEX, AsSound, FeaturePlan, fill_features
 from spatial_audio_lm.data.spatial_sound import SAMPLE_RATE, SpatialSoundDataset, SpatialSoundSettings
@@ -39,6 +45,7 @@ from spatial_audio_lm.features.binaural_extractor import BinauralFeatureExtracto
 from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
 from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatureExtractor
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
+from spatial_audio_lm.models.dspast.modeling_dspast_seld import DSpASTForSELD
 from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
 from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTForSoundEventLocalization
@@ -67,6 +74,7 @@ from spatial_audio_lm.training.training_state import Progress
 
 ARCHITECTURES: dict[str, tuple[type, type, type]] = {
     "dspast": (DSpASTConfig, DSpASTForSoundEventLocalization, DSpASTFeatureExtractor),
+    "dspast_seld": (DSpASTConfig, DSpASTForSELD, DSpASTFeatureExtractor),
     "spatial_ast": (SpatialASTConfig, SpatialASTForSoundEventLocalization, SpatialASTFeatureExtractor),
 }
 
@@ -102,7 +110,7 @@ class Optim:
 
 @dataclass
 class Config:
-    architecture: str = "dspast"  # or spatial_ast
+    architecture: str = "dspast"  # spatial_ast, or dspast_seld: a place for each sound
     model: dict[str, Any] = field(default_factory=dict)  # settings of the configuration that differ from the published
     features: dict[str, Any] = field(default_factory=dict)  # settings of the feature extractor that differ
     init_from: str | None = None  # folder of the stage before, or of a converted Audio-MAE
@@ -142,6 +150,8 @@ def check(config: Config) -> None:
             )
         if scenes.clip_folder is None and scenes.procedural_share == 0:
             raise ConfigError("procedural_share is 0 and there is no clip_folder: there is no sound to place; give one")
+    elif config.architecture == "dspast_seld":
+        raise ConfigError("dspast_seld learns from mixtures of simulated scenes: leave spatial_sound null")
     elif config.samples_per_epoch is not None and config.spatial_sound.weights_file is None:
         raise ConfigError("samples_per_epoch draws clips by their weights: give spatial_sound.weights_file")
 
@@ -311,12 +321,15 @@ def main(config: Config) -> Path:
     schedule = warmup_cosine(optimizer, optim.warmup_steps, config.loop.steps)
 
     # step
+    of_each = config.architecture == "dspast_seld"
+
     def step(wrapped: nn.Module, batch: dict[str, Tensor], progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.no_grad():
             features = extractor.fit_frames(extractor.extract(batch["waveform"]))
             features = features.contiguous(memory_format=torch.channels_last)  # convolutions are trained faster so
-        names = ("events", "azimuth_deg", "elevation_deg", "distance_m")
-        output = wrapped(features, labels={name: batch[name] for name in names}, is_spatial=batch.get("is_spatial"))
+        places = dict(zip(PLACE, batch["places"].unbind(-1), strict=True)) if of_each else batch
+        labels = {"events": batch["events"]} | {name: places[name] for name in PLACE}
+        output = wrapped(features, labels=labels, is_spatial=batch.get("is_spatial"))
         return output.loss, {f"{name}_loss": value.detach() for name, value in output.loss_components.items()}
 
     ema = ExponentialMovingAverage(model, optim.ema_decay) if optim.ema_decay else None

@@ -44,6 +44,7 @@ _PUBLIC_NAMES = {
     "DSpASTFeatureExtractor": "spatial_audio_lm.models.dspast.feature_extraction_dspast",
     "DSpASTModel": "spatial_audio_lm.models.dspast.modeling_dspast",
     "DSpASTForSoundEventLocalization": "spatial_audio_lm.models.dspast.modeling_dspast",
+    "DSpASTForSELD": "spatial_audio_lm.models.dspast.modeling_dspast_seld",
     "SoundEvent": "spatial_audio_lm.layers.event_localization",
     "AudioMAEConfig": "spatial_audio_lm.models.audio_mae.configuration_audio_mae",
     "AudioMAEFeatureExtractor": "spatial_audio_lm.models.audio_mae.feature_extraction_audio_mae",
@@ -61,6 +62,9 @@ _PUBLIC_NAMES = {
     "BatConfig": "spatial_audio_lm.models.bat.configuration_bat",
     "BatProcessor": "spatial_audio_lm.models.bat.processing_bat",
     "BatForConditionalGeneration": "spatial_audio_lm.models.bat.modeling_bat",
+    "SpatialCaptionerConfig": "spatial_audio_lm.models.spatial_captioner.configuration_spatial_captioner",
+    "SpatialCaptionerProcessor": "spatial_audio_lm.models.spatial_captioner.processing_spatial_captioner",
+    "SpatialCaptionerForConditionalGeneration": "spatial_audio_lm.models.spatial_captioner.modeling_spatial_captioner",
     "SpatialASTConfig": "spatial_audio_lm.models.spatial_ast.configuration_spatial_ast",
     "SpatialASTFeatureExtractor": "spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast",
     "SpatialASTModel": "spatial_audio_lm.models.spatial_ast.modeling_spatial_ast",
@@ -107,6 +111,7 @@ if TYPE_CHECKING:
         DSpASTForSoundEventLocalization as DSpASTForSoundEventLocalization,
     )
     from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTModel as DSpASTModel
+    from spatial_audio_lm.models.dspast.modeling_dspast_seld import DSpASTForSELD as DSpASTForSELD
     from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig as ElsaConfig
     from spatial_audio_lm.models.elsa.configuration_elsa import ElsaSpatialConfig as ElsaSpatialConfig
     from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor as ElsaFeatureExtractor
@@ -128,6 +133,15 @@ if TYPE_CHECKING:
         SpatialASTForSoundEventLocalization as SpatialASTForSoundEventLocalization,
     )
     from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel as SpatialASTModel
+    from spatial_audio_lm.models.spatial_captioner.configuration_spatial_captioner import (
+        SpatialCaptionerConfig as SpatialCaptionerConfig,
+    )
+    from spatial_audio_lm.models.spatial_captioner.modeling_spatial_captioner import (
+        SpatialCaptionerForConditionalGeneration as SpatialCaptionerForConditionalGeneration,
+    )
+    from spatial_audio_lm.models.spatial_captioner.processing_spatial_captioner import (
+        SpatialCaptionerProcessor as SpatialCaptionerProcessor,
+    )
     from spatial_audio_lm.models.wavjepa.configuration_wavjepa import WavJEPAConfig as WavJEPAConfig
     from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import (
         WavJEPAFeatureExtractor as WavJEPAFeatureExtractor,

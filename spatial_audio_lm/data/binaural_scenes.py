@@ -4,7 +4,7 @@ Changes are made to the sound, before there are any features, so that they are w
 
 - **Two sources at two places** (`mixup="places"`): to the scene another one is added that was rendered in the same room
   by the same head, softer by up to `-second_level_db[0]` dB at the ears. Both events are there (label 1); distance and
-  direction are those of the louder one, which is what one set of heads can answer.
+  direction are those of the louder one, which is what one set of heads can answer, and `places` has those of each.
 - **Two sources at one place** (`mixup="shared_rir"`, as published): a scene with the same impulse response is added in
   shares L and 1 - L, L from Beta(10, 10), and so are the labels of the events. For linear rooms this is the published
   mixture of dry sounds under one response.
@@ -26,6 +26,8 @@ from torch import Tensor
 from spatial_audio_lm.data.scene_features import CLASS_INDEX, LABELS, SceneFeatures
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.signal.conventions import wrap_azimuth_deg
+
+PLACE = ("azimuth_deg", "elevation_deg", "distance_m")
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class BinauralScenes:
 
         Returns:
             `waveform` `(batch, 2, time)`, `events` `(batch, labels)`, `azimuth_deg`, `elevation_deg`, `distance_m`
-            and `is_spatial` `(batch,)`.
+            and `is_spatial` `(batch,)`; and `places` `(batch, labels, 3)`: azimuth, elevation and distance of each
+            event (of two of one name the louder's), NaN where it is not there.
         """
         settings = self.augmentation
         partners = [self._partner(item, generator) for item, generator in zip(items, generators, strict=True)]
@@ -99,11 +102,13 @@ class BinauralScenes:
                 added_items.append(partner)
         batch = self.scenes[[*items, *added_items]]
         waveform, added = batch["waveform"][: len(items)].clone(), batch["waveform"][len(items) :]
-        labels = batch["labels"][: len(items)]
+        of_sources = torch.stack([batch["labels"][:, LABELS.index(name)] for name in PLACE], dim=1)
         events = torch.zeros(len(batch["sound_class"]), len(self._label_of))
         for row, index in enumerate(batch["sound_class"].tolist()):
             events[row, self._label_of[index]] = 1.0
+        places = torch.where(events[:, :, None] > 0, of_sources[:, None], torch.nan)
         events, added_events = events[: len(items)], events[len(items) :]
+        labels, places, added_places = of_sources[: len(items)], places[: len(items)], places[len(items) :]
         for number, row in enumerate(mixed):
             generator = generators[row]
             if settings.mixup == "places":
@@ -115,7 +120,8 @@ class BinauralScenes:
                 share = float(generator.beta(10, 10))
                 waveform[row] = share * waveform[row] + (1 - share) * added[number]
                 events[row] = share * events[row] + (1 - share) * added_events[number]
-        azimuth = labels[:, LABELS.index("azimuth_deg")].clone()
+            places[row] = torch.where(places[row].isnan(), added_places[number], places[row])
+        azimuth, elevation, distance = labels.clone().unbind(1)
         for row, generator in enumerate(generators):
             gain, mirror, roll = 0.5 + generator.beta(10, 10), generator.random() < 0.5, generator.random()
             if settings.gain:
@@ -123,14 +129,17 @@ class BinauralScenes:
             if settings.mirror and mirror:
                 waveform[row] = waveform[row].flip(0)
                 azimuth[row] = -azimuth[row]
+                places[row, :, 0] = -places[row, :, 0]
             if settings.roll:
                 waveform[row] = waveform[row].roll(int(roll * waveform.shape[-1]), dims=-1)
+        places[..., 0] = wrap_azimuth_deg(places[..., 0])
         return {
             "waveform": waveform,
             "events": events,
             "azimuth_deg": wrap_azimuth_deg(azimuth),
-            "elevation_deg": labels[:, LABELS.index("elevation_deg")],
-            "distance_m": labels[:, LABELS.index("distance_m")],
+            "elevation_deg": elevation,
+            "distance_m": distance,
+            "places": places,
             "is_spatial": batch["is_spatial"][: len(items)],
         }
 

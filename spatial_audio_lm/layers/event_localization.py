@@ -137,20 +137,35 @@ class Readout(nn.Module):
             self.mlp = nn.Sequential(nn.Linear(inputs, 4 * dim), nn.GELU(), drop, nn.Linear(4 * dim, dim))
             self.norm = nn.BatchNorm1d(dim, affine=False)
 
-    def forward(self, tokens: Tensor, first: int, count: int = 1, statistics: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        first: int,
+        count: int = 1,
+        statistics: Tensor | None = None,
+        sound_scores: Tensor | None = None,
+    ) -> Tensor:
         """Of tokens `(batch, tokens, dim)` the mean of `count` class tokens from `first` on: `(batch, dim)`.
 
-        The pooled readout adds what it makes of the patches and of the clip's statistics `(batch, numbers)`.
+        The pooled readout adds what it makes of the patches and of the clip's statistics `(batch, numbers)`. With
+        scores of the patches for each of several sounds, `(batch, patches, sounds)`, it looks for each where that sound
+        is: `(batch, sounds, dim)`.
         """
         token = tokens[:, first : first + count].mean(1)
         if not self.pooled:
             return token
         patches = tokens[:, self.num_cls_tokens :].unflatten(1, (-1, self.rows))  # (batch, time, frequency, dim)
-        heard = (patches * self.score(patches).softmax(1)).sum(1).flatten(1)
+        scores = self.score(patches)
+        if sound_scores is not None:
+            scores = scores + sound_scores.unflatten(1, (-1, self.rows))
+        heard = torch.einsum("btfs,btfd->bsfd", scores.softmax(1), patches).flatten(2)
         if statistics is not None:
-            heard = torch.cat([heard.float(), statistics], dim=1)
-        heard = float32_batch_norm(self.input_norm, heard).to(token.dtype)
-        return float32_batch_norm(self.norm, token + self.mlp(heard)).to(token.dtype)
+            heard = torch.cat([heard.float(), statistics[:, None].expand(-1, heard.shape[1], -1)], dim=2)
+        shape = heard.shape[:2]
+        heard = float32_batch_norm(self.input_norm, heard.flatten(0, 1)).to(token.dtype)
+        read = token[:, None] + self.mlp(heard).unflatten(0, shape)
+        read = float32_batch_norm(self.norm, read.flatten(0, 1)).to(token.dtype).unflatten(0, shape)
+        return read[:, 0] if sound_scores is None else read
 
 
 def clip_statistics(config: EventLocalizationConfig) -> ClipStatistics | None:
@@ -228,7 +243,8 @@ class EventLocalizationMixin:
     ) -> list[list[SoundEvent]]:
         """The answer for each recording, most probable sound first.
 
-        The published heads hear one direction for a recording: all its events have the same.
+        The published heads hear one direction for a recording: all its events have the same. Those of SELD models
+        (models/dspast/modeling_dspast_seld.py) hear one for each event.
 
         Args:
             outputs: of the forward pass.
@@ -248,7 +264,7 @@ class EventLocalizationMixin:
         for probabilities, place in zip(outputs.event_logits.float().sigmoid().cpu(), places, strict=True):
             ranked = probabilities.argsort(descending=True, stable=True).tolist()
             count = max(int((probabilities >= threshold).sum()), min(at_least, len(ranked)))
-            answers.append([SoundEvent(names[k], float(probabilities[k]), **place) for k in ranked[:count]])
+            answers.append([SoundEvent(names[k], float(probabilities[k]), **place[k]) for k in ranked[:count]])
         return answers
 
     def place(self, outputs: EventLocalizationOutput) -> dict[str, Tensor]:
@@ -292,7 +308,13 @@ class EventLocalizationMixin:
         shift = (chosen * offsets).sum(-1) / chosen.sum(-1).clamp(min=1e-12)
         return best + shift
 
-    def _places(self, outputs: EventLocalizationOutput) -> list[dict[str, Any]]:
+    def _places(self, outputs: EventLocalizationOutput) -> list[list[dict[str, Any]]]:
+        """Of each recording, the place of each of its events: here all are where the recording is."""
+        assert outputs.event_logits is not None
+        return [[place] * outputs.event_logits.shape[-1] for place in self._place_of_rows(outputs)]
+
+    def _place_of_rows(self, outputs: EventLocalizationOutput) -> list[dict[str, Any]]:
+        """The place of each row of logits."""
         assert outputs.event_logits is not None
         columns = {name: values.tolist() for name, values in self.place(outputs).items()}
         places: list[dict[str, Any]] = [

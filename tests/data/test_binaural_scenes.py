@@ -8,7 +8,7 @@ import torch
 
 from spatial_audio_lm.data.binaural_scenes import BinauralAugmentation, BinauralScenes
 from spatial_audio_lm.data.clip_folders import procedural_clips
-from spatial_audio_lm.data.scene_features import AsSound, FeaturePlan, SceneFeatures, begin_features
+from spatial_audio_lm.data.scene_features import CLASS_INDEX, AsSound, FeaturePlan, SceneFeatures, begin_features
 from spatial_audio_lm.data.scene_features import process_feature_shard as process
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.simulation.head_files import HeadStore
@@ -74,13 +74,24 @@ def test_two_places_of_one_room(scenes) -> None:
     torch.testing.assert_close(batch["azimuth_deg"], raw["labels"][:, 0], atol=1e-3, rtol=0)  # the louder one's
     counts = batch["events"].sum(1)
     assert set(counts.tolist()) == {1.0, 2.0}
+    # each event has its place, and no other has one
+    places = batch["places"]
+    assert torch.equal(places.isnan().all(-1), batch["events"] == 0) and torch.equal(
+        places.isnan().any(-1), places.isnan().all(-1)
+    )
     # what was added is another scene of the same room and from another place, to a factor
-    everything, place = scenes[list(range(40))]["waveform"].flatten(1), scenes.column("rir_index")
+    label_of = {index: label for label, index in enumerate(dict.fromkeys(CLASS_INDEX[name] for name in CLASSES))}
+    whole = scenes[list(range(40))]
+    everything, place = whole["waveform"].flatten(1), scenes.column("rir_index")
     for row in np.flatnonzero(mixed.numpy())[:6]:
         likeness = torch.cosine_similarity(added[row].flatten()[None], everything)
         found = int(likeness.argmax())
         assert likeness[found] > 0.9999
         assert place[found] != place[items[row]] and place[found] // 3 == place[items[row]] // 3
+        for other, louder in ((found, False), (items[row], True)):
+            label, raw_place = label_of[int(whole["sound_class"][other])], whole["labels"][other, :3]
+            if louder or counts[row] == 2:  # of two of one name the louder's is given
+                torch.testing.assert_close(places[row, label], raw_place, atol=1e-3, rtol=0)
 
 
 def test_shared_response_has_shares_for_labels(scenes) -> None:
@@ -110,6 +121,8 @@ def test_mirror_gain_and_roll(scenes) -> None:
         sign = float(mirrored["azimuth_deg"][0] / raw["labels"][0, 0])
         expected = raw["waveform"] if sign > 0 else raw["waveform"].flip(1)
         assert torch.equal(mirrored["waveform"], expected) and abs(sign) == pytest.approx(1.0)
+        there = mirrored["events"][0] > 0
+        assert torch.equal(mirrored["places"][0, there, 0], mirrored["azimuth_deg"])
         seen.add(sign > 0)
         gained = examples(scenes, replace(PLAIN, gain=True), [item], seed)["waveform"]
         factor = gained.norm() / raw["waveform"].norm()
@@ -125,7 +138,7 @@ def test_an_example_depends_on_its_own_numbers_alone(scenes) -> None:
     settings = BinauralAugmentation(mixup_rate=1.0)
     together, alone = examples(scenes, settings, [5, 6, 7]), examples(scenes, settings, [6])
     for name, value in alone.items():
-        assert torch.equal(together[name][1:2], value)
+        torch.testing.assert_close(together[name][1:2], value, rtol=0, atol=0, equal_nan=True)
 
 
 def test_cache_in_memory_is_the_cache(scenes) -> None:

@@ -18,6 +18,7 @@ from spatial_audio_lm.models.bat.configuration_bat import BatConfig
 from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
 from spatial_audio_lm.models.dspast.configuration_dspast import DSpASTConfig
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization, DSpASTModel
+from spatial_audio_lm.models.dspast.modeling_dspast_seld import DSpASTForSELD
 from spatial_audio_lm.models.elsa.configuration_elsa import ElsaConfig, ElsaConvConfig, ElsaSpatialConfig
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.modeling_elsa_conv import ElsaConvModel
@@ -49,6 +50,7 @@ class ModelCase:
         mask: name of the input that masks them.
         loss_inputs: what to add to get a loss, for a given batch size.
         attention: whether a part of it has more than one attention implementation.
+        without_effect: ends of the names of parameters that change nothing, and so get no gradient.
     """
 
     build: Callable[[], PreTrainedModel]
@@ -58,6 +60,7 @@ class ModelCase:
     mask: str | None = None
     loss_inputs: Callable[[int], Inputs] = field(default=lambda batch: {})
     attention: bool = False
+    without_effect: tuple[str, ...] = ()
 
 
 def noise(seed: int, *shape: int) -> Tensor:
@@ -107,6 +110,17 @@ def regression_labels(batch: int) -> Inputs:
 
 def binaural_labels(batch: int) -> Inputs:
     values = torch.linspace(0.1, 0.9, batch)
+    labels = {
+        "events": (noise(8, batch, 5) > 0).float(),
+        "distance_m": 2 * values,
+        "azimuth_deg": 360 * values - 180,
+        "elevation_deg": 90 * values - 45,
+    }
+    return {"labels": labels}
+
+
+def seld_labels(batch: int) -> Inputs:
+    values = torch.linspace(0.1, 0.9, 5 * batch).view(batch, 5)
     labels = {
         "events": (noise(8, batch, 5) > 0).float(),
         "distance_m": 2 * values,
@@ -448,5 +462,19 @@ CASES = {
         inputs=lambda batch: {"input_features": noise(0, batch, 6, 32, 16)},
         shapes=LOCALIZATION_SHAPES | {"last_hidden_state": (11, 60)},
         loss_inputs=binaural_labels,
+    ),
+    "dspast_seld": ModelCase(
+        build=built(lambda: DSpASTForSELD(DSpASTConfig(**SMALL_DSPAST, readout="pooled", place_per_sound=True))),
+        inputs=lambda batch: {"input_features": noise(0, batch, 6, 32, 16)},
+        shapes={
+            "event_logits": (5,),
+            "distance_logits": (5, 6),
+            "azimuth_logits": (5, 12),
+            "elevation_logits": (5, 6),
+            "last_hidden_state": (11, 60),
+            "sound_tokens": (5, 60),
+        },
+        loss_inputs=seld_labels,
+        without_effect=(".score.bias",),  # of a softmax
     ),
 }

@@ -91,6 +91,24 @@ def test_spatial_ast_resumes_bit_equal_and_loads(tmp_path: Path, ingredients: tu
     answers_a_recording(whole / "final", "spatial_ast")
 
 
+def test_a_place_for_each_sound_begins_with_a_trained_model(
+    tmp_path: Path, first_stage: Path, ingredients: tuple[str, ...]
+) -> None:
+    options = (
+        *ingredients, "--architecture", "dspast_seld", "--init_from", str(first_stage / "final"), "--features", "{}",
+        "--scenes.augmentation.mixup_rate", "1.0",
+    )  # fmt: skip
+    each = ("--model", '{"place_per_sound": true, "readout": "pooled", "drop_mel_patches": 0.0}')
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    run(*options, *each, "--loop.output_dir", str(whole), "--loop.keep_checkpoints", "9")
+    resumed_at(whole, "checkpoint-2", again)
+    run(*options, *each, "--loop.output_dir", str(again), "--loop.resume", "true")
+    assert weights(whole) == weights(again)
+    answers_a_recording(whole / "final", "dspast_seld")
+    with pytest.raises(ConfigError, match="place_per_sound is False"):
+        run(*options, "--model", "{}", "--loop.output_dir", str(tmp_path / "none"))
+
+
 def test_next_stage_begins_with_the_last_ones_weights(
     tmp_path: Path, first_stage: Path, ingredients: tuple[str, ...]
 ) -> None:
@@ -176,7 +194,7 @@ def test_every_configuration_is_one_of_a_training() -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        (("--architecture", "beats"), "'beats'; expected one of dspast, spatial_ast"),
+        (("--architecture", "beats"), "'beats'; expected one of dspast, dspast_seld, spatial_ast"),
         (("--model", "{hidden_sise: 24}"), r"model has hidden_sise: did you mean hidden_size\? known are"),
         (("--features", "{sample_rate: 16000}"), r"features has sample_rate: did you mean sampling_rate\? known are"),
         (("--scenes.procedural_share", "0"), "there is no clip_folder"),

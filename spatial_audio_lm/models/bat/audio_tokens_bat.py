@@ -12,8 +12,9 @@ goes in, its `last_hidden_state` `(batch, tokens, hidden_size)` comes out.
                      spatial vector and its direction                     for the direction if it has pools
 
 SpatialAST and DSpAST can be heard with what their trained heads read of the whole recording (`hears_readout` of BAT's
-configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its branches joined.
-Direction and distance of a clip lie there readily, where the patches have them in pieces.
+configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its branches joined,
+and of `DSpASTForSELD` one for each sound that it knows. Direction and distance of a clip lie there readily, where the
+patches have them in pieces.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ from spatial_audio_lm.errors import AudioValueError, ConfigError
 from spatial_audio_lm.layers.event_localization import EventLocalizationMixin
 from spatial_audio_lm.models.dspast.configuration_dspast import BRANCHES
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
+from spatial_audio_lm.models.dspast.modeling_dspast_seld import DSpASTForSELD
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTForSoundEventLocalization
 
 # Outputs of the feature extractors, as BAT's inputs call them: `attention_mask` is the mask of its text, and that of
@@ -64,19 +66,20 @@ def token_dim(config: PretrainedConfig) -> int:
     return dim(config)
 
 
-def encoder_class(model_type: str, hears_readout: bool) -> Any:
-    """What an encoder is built and loaded by.
+def encoder_class(config: PretrainedConfig, hears_readout: bool) -> Any:
+    """What an encoder with this configuration is built and loaded by.
 
     Raises:
         ConfigError: the readout of an encoder that has none.
     """
     if not hears_readout:
         return AutoModel
+    model_type = config.model_type
     if model_type not in READOUT_MODELS:
         raise ConfigError(
             f"hears_readout is True, and {model_type} has no heads that read: those of {', '.join(READOUT_MODELS)} do"
         )
-    return READOUT_MODELS[model_type]
+    return DSpASTForSELD if getattr(config, "place_per_sound", False) else READOUT_MODELS[model_type]
 
 
 def load_encoder(folder: str | PathLike[str], hears_readout: bool) -> PreTrainedModel:
@@ -85,8 +88,8 @@ def load_encoder(folder: str | PathLike[str], hears_readout: bool) -> PreTrained
     Raises:
         ConfigError: the readout of an encoder that has none.
     """
-    model_type = AutoConfig.from_pretrained(folder).model_type
-    encoder: PreTrainedModel = encoder_class(model_type, hears_readout).from_pretrained(folder).eval()
+    make = encoder_class(AutoConfig.from_pretrained(folder), hears_readout)
+    encoder: PreTrainedModel = make.from_pretrained(folder).eval()
     return encoder
 
 

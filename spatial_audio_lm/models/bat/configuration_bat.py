@@ -77,7 +77,7 @@ class BatConfig(ModelConfig):
                 f"num_query_tokens is {num_query_tokens}, lora_rank {lora_rank}, lora_dropout {lora_dropout}; expected "
                 "1 or more, 0 or more, a share in [0, 1)"
             )
-        encoder_class(self.audio_config.model_type, hears_readout)  # refuses one without
+        encoder_class(self.audio_config, hears_readout)  # refuses one without
         kwargs.setdefault("tie_word_embeddings", False)  # the language model ties its own
         super().__init__(**kwargs)
 

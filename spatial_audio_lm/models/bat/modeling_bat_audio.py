@@ -87,7 +87,7 @@ class BatAudioModel(BatPreTrainedModel):
         """Hearing with random weights, or with an encoder that is there already."""
         super().__init__(config)
         if audio_encoder is None:
-            make = encoder_class(config.audio_config.model_type, config.hears_readout)
+            make = encoder_class(config.audio_config, config.hears_readout)
             audio_encoder = (make.from_config if make is AutoModel else make._from_config)(config.audio_config)
         if isinstance(audio_encoder, EventLocalizationMixin) and not config.hears_readout:
             raise ConfigError("hears_readout is False, and the encoder given has its heads: set it, or give its base")

@@ -21,6 +21,7 @@ class DSpASTConfig(EventLocalizationConfig):
         adacos: classify distance and angles by cosines with AdaCos's scale, as published; False: by linear heads, whose
             answers may be as uncertain as distances are.
         branch_dim: width of a branch's tokens; the three together are the output (published: 3 x 256).
+        place_per_sound: the pooled readout looks for each sound by itself; for `DSpASTForSELD`.
         loss_weights: those that differ from the published ones.
         kwargs: all other settings of `EventLocalizationConfig`.
     """
@@ -32,11 +33,15 @@ class DSpASTConfig(EventLocalizationConfig):
         features: list[str] | tuple[str, ...] = FEATURES,
         branch_dim: int | None = None,
         adacos: bool = True,
+        place_per_sound: bool = False,
         loss_weights: dict[str, float] | None = None,
         **kwargs: Any,
     ):
         super().__init__(features=features, loss_weights=LOSS_WEIGHTS | (loss_weights or {}), **kwargs)
         self.adacos = adacos
+        self.place_per_sound = place_per_sound
         self.branch_dim = branch_dim or self.hidden_size // len(BRANCHES)
+        if place_per_sound and self.readout != "pooled":
+            raise ConfigError(f"place_per_sound looks at patches: readout is {self.readout!r}, expected 'pooled'")
         if self.num_cls_tokens < 1:
             raise ConfigError(f"num_cls_tokens is {self.num_cls_tokens}; the heads read the mean of at least one")
