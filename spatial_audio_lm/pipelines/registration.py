@@ -64,6 +64,11 @@ def register_auto_classes() -> None:
     from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
     from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
     from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel
+    from spatial_audio_lm.models.spatial_captioner.configuration_spatial_captioner import SpatialCaptionerConfig
+    from spatial_audio_lm.models.spatial_captioner.modeling_spatial_captioner import (
+        SpatialCaptionerForConditionalGeneration,
+    )
+    from spatial_audio_lm.models.spatial_captioner.processing_spatial_captioner import SpatialCaptionerProcessor
     from spatial_audio_lm.models.wavjepa.configuration_wavjepa import WavJEPAConfig
     from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import WavJEPAFeatureExtractor
     from spatial_audio_lm.models.wavjepa.modeling_wavjepa import WavJEPAModel
@@ -95,6 +100,9 @@ def register_auto_classes() -> None:
     AutoConfig.register(BatConfig.model_type, BatConfig, exist_ok=True)
     AutoModelForMultimodalLM.register(BatConfig, BatForConditionalGeneration, exist_ok=True)
     AutoProcessor.register(BatConfig, BatProcessor, exist_ok=True)
+    AutoConfig.register(SpatialCaptionerConfig.model_type, SpatialCaptionerConfig, exist_ok=True)
+    AutoModelForMultimodalLM.register(SpatialCaptionerConfig, SpatialCaptionerForConditionalGeneration, exist_ok=True)
+    AutoProcessor.register(SpatialCaptionerConfig, SpatialCaptionerProcessor, exist_ok=True)
 
 
 def register_pipelines() -> None:

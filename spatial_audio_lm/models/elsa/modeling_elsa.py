@@ -147,6 +147,8 @@ class ElsaModel(ElsaPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
+        if self.text_model is None:  # a captioner keeps what hears alone
+            raise NotImplementedError("there is no text tower here, and no embeddings of words")
         return self.text_model.get_input_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
