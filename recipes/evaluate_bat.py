@@ -1,7 +1,7 @@
 """Measure BAT: questions of all five types about sounds and rooms it has never met, beside what needs no hearing.
 
-Unseen dry recordings (ESC-10 fold 4 and synthesised sounds with seeds that training never uses, or those alone) are
-placed in unseen simulated rooms, one sound or two, and each scene is asked every type of question that it allows once.
+Unseen dry recordings (ESC-10 fold 4; without it, sounds synthesised from seeds that training never uses) are placed in
+unseen simulated rooms, one sound or two, and each scene is asked every type of question that it allows once.
 The same questions are asked with the recording taken away: silence, both ears alike, ears exchanged, no recording.
 
     python recipes/evaluate_bat.py --config recipes/configs/evaluate_bat/tiny.yaml --checkpoint DIR
@@ -119,10 +119,11 @@ def unseen_scenes(config: Config, rate: int) -> SceneRecordings:
     output_dir = Path(config.output_dir)
     default = output_dir / f"rooms-test-{config.num_rooms}-{rate}-{config.seed}"
     rooms = bank_of_rooms(config.test_bank, default, settings, heads)
-    seeds = range(FIRST_UNSEEN_SEED, FIRST_UNSEEN_SEED + min(CLIPS_PER_KIND, config.num_scenes))
-    clips = procedural_clips(SOUND_KINDS, seeds, rate)
     if config.data is not None:
-        clips += folder_clips(config.data, [str(config.fold)])
+        clips = folder_clips(config.data, [str(config.fold)])
+    else:
+        seeds = range(FIRST_UNSEEN_SEED, FIRST_UNSEEN_SEED + min(CLIPS_PER_KIND, config.num_scenes))
+        clips = procedural_clips(SOUND_KINDS, seeds, rate)
     of_class: dict[str, list[Any]] = {}
     for item in clips:
         of_class.setdefault(item.sound_class, []).append(item.clip)
@@ -259,7 +260,7 @@ def main(config: Config) -> dict[str, list[Measure]]:
         rows[HEARD] = with_goals(rows[HEARD], goals)
 
     name = config.name or folder.name
-    sounds = "synthesised sounds" if config.data is None else f"ESC-10 (fold {config.fold}) and synthesised sounds"
+    sounds = "synthesised sounds" if config.data is None else f"ESC-10 (fold {config.fold})"
     title = f"# {name}: {len(questions)} questions about {len(scenes.scenes)} scenes, {sounds}, unseen rooms\n"
     decoding = "greedy" if config.num_beams == 1 else f"{config.num_beams} beams"
     table = "\n".join(

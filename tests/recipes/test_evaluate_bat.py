@@ -119,8 +119,9 @@ def test_goals_stand_beside_recorded_sounds(
     recipe: ModuleType, checkpoint: str, unseen_rooms: str, tmp_path: Path
 ) -> None:
     clip = 0.1 * torch.randn(1, 32_000, generator=torch.Generator().manual_seed(0))
-    SpatialAudio.from_array(clip, 16_000).save(tmp_path / "rain.wav")
-    (tmp_path / "metadata.csv").write_text("file_name,class,fold\nrain.wav,rain,4\n")
+    for name in ("rain", "dog_bark"):
+        SpatialAudio.from_array(clip, 16_000).save(tmp_path / f"{name}.wav")
+    (tmp_path / "metadata.csv").write_text("file_name,class,fold\nrain.wav,rain,4\ndog_bark.wav,dog_bark,4\n")
     config = recipe.Config(
         checkpoint, data=str(tmp_path), test_bank=unseen_rooms, num_scenes=14, controls=[], max_new_tokens=4,
         num_beams=2, output_dir=str(tmp_path / "out"),
@@ -131,7 +132,7 @@ def test_goals_stand_beside_recorded_sounds(
     distance = goals["B_distance_error_rate"]
     assert distance.goal == pytest.approx(0.65 * distance.beside["chance"])
     table = (tmp_path / "out" / "table.md").read_text()
-    assert "ESC-10 (fold 4) and synthesised sounds" in table and "Answers: 2 beams." in table
+    assert "ESC-10 (fold 4), unseen rooms" in table and "Answers: 2 beams." in table
 
 
 def test_questions_of_a_folder_are_asked_as_they_stand(recipe: ModuleType, checkpoint: str, tmp_path: Path) -> None:
