@@ -1,6 +1,7 @@
 """Heads on frozen embeddings: what they learn, what is the same again, what is refused."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -39,6 +40,19 @@ def test_separable_classes_are_learned() -> None:
     fitted = fit_head(embeddings, targets, "multiclass", split, POINT, SMALL)
     assert evaluate_head(fitted.head, embeddings, targets, "multiclass", split.test) > 0.95
     assert fitted.valid_score > 0.95 and fitted.epoch % SMALL.validate_every == 0 and not fitted.head.training
+
+
+def test_standardized_embeddings_are_learned_whatever_their_offset_and_scale() -> None:
+    embeddings, targets = clusters()
+    split = fold_splits(FOLDS)["0"]
+    flat = 100 + 1e-3 * embeddings.double()
+    scores = {}
+    for standardize in (False, True):
+        settings = replace(SMALL, standardize=standardize)
+        fitted = fit_head(flat.float(), targets, "multiclass", split, POINT, settings)
+        scores[standardize] = evaluate_head(fitted.head, flat.float(), targets, "multiclass", split.test)
+    assert scores[True] > 0.95 > scores[False]
+    assert torch.allclose(fitted.head.mean, flat[split.train].mean(0).float())  # of the training part alone
 
 
 def test_labels_that_the_embeddings_do_not_hold_are_not_learned() -> None:
