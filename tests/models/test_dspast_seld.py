@@ -118,6 +118,33 @@ def test_named_errors() -> None:
             small()(features(), labels=wrong)
 
 
+@pytest.mark.parametrize("adacos", [True, False])
+@torch.no_grad()
+def test_tokens_for_language_models_tell_what_the_heads_answer(adacos: bool) -> None:
+    """The probabilities come back from a token linearly, and a sound that is not there says so."""
+    model = small(adacos=adacos, head_init_std=1.0, branch_dim=40)
+    outputs = model(features())
+    tokens = model.readout_tokens(outputs.last_hidden_state, features())
+    assert tokens.shape == outputs.sound_tokens.shape == (3, 5, 120)
+    distance, direction, event = tokens.split(40, dim=-1)
+
+    def vectors(head: str) -> torch.Tensor:
+        return torch.nn.functional.normalize(getattr(model, f"{head}_head").weight, dim=-1)
+
+    def probabilities(head: str) -> torch.Tensor:
+        return model.class_scores(head, outputs[f"{head}_logits"]).softmax(-1)
+
+    both = torch.cat([vectors("azimuth"), vectors("elevation")])
+    expected = torch.cat([probabilities("azimuth"), probabilities("elevation")], dim=-1)
+    torch.testing.assert_close(direction @ torch.linalg.pinv(both), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        distance @ torch.linalg.pinv(vectors("distance")), probabilities("distance"), atol=1e-4, rtol=0
+    )
+    torch.testing.assert_close(event.norm(dim=-1), outputs.event_logits.sigmoid())
+    alike = torch.nn.functional.cosine_similarity(event[0], vectors("event"), dim=-1)
+    torch.testing.assert_close(alike, torch.ones(5))
+
+
 @torch.no_grad()
 def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
     model = small()

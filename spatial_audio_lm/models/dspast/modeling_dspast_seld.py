@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
@@ -38,7 +39,7 @@ class SELDOutput(ModelOutput):
         elevation_logits: `(batch, labels, elevation bins)`.
         is_spatial: as given, `(batch,)`.
         last_hidden_state: the encoder's tokens, `(batch, tokens, 3 * branch_dim)`.
-        sound_tokens: the token of each sound, `(batch, labels, 3 * branch_dim)`.
+        sound_tokens: what the heads read of each sound, `(batch, labels, 3 * branch_dim)`.
     """
 
     loss: Tensor | None = None
@@ -93,12 +94,48 @@ class DSpASTForSELD(DSpASTForSoundEventLocalization):
             super()._init_weights(module)
 
     def readout_tokens(self, tokens: Tensor, input_features: Tensor) -> Tensor:
-        """What the heads read of each sound, `(batch, labels, 3 * branch_dim)`; see the base class."""
+        """What the heads answer of each sound, as one token each beside the encoder's.
+
+        Every answer is told in the head's own vectors, of length 1: their mean, weighted by the probabilities of the
+        bins; of the event its one vector times its probability. So answers that are as probable as others remain so,
+        and nothing is left for a language model to learn but to read them.
+
+        Args:
+            tokens: `last_hidden_state` of all branches, `(batch, tokens, 3 * branch_dim)`.
+            input_features: what they were made of, `(batch, maps, frames, mels)`.
+
+        Returns:
+            `(batch, labels, 3 * branch_dim)`, the branches joined as in `tokens`.
+        """
+        logits = self._logits(self._sounds(tokens, input_features))
+        told = {
+            head: self.class_scores(head, logits[head]).softmax(-1) @ normalize(self._head(head).weight, dim=-1)
+            for head in ("distance", "azimuth", "elevation")
+        }
+        event = logits["event"].sigmoid()[..., None] * normalize(self.event_head.weight, dim=-1)
+        return torch.cat([told["distance"], told["azimuth"] + told["elevation"], event], dim=-1)
+
+    def _head(self, head: str) -> Any:
+        return getattr(self, f"{head}_head")
+
+    def _sounds(self, tokens: Tensor, input_features: Tensor) -> Tensor:
+        """What the heads read of each sound, `(batch, labels, 3 * branch_dim)`."""
         whole = self.clip_statistics and self.clip_statistics(input_features)
         count = self.config.num_cls_tokens
         scores = self.sound_scores(tokens[:, count:])
         parts = zip(BRANCHES, tokens.split(self.config.branch_dim, dim=-1), strict=True)
         return torch.cat([self.readouts[name](part, 0, count, whole, scores) for name, part in parts], dim=-1)
+
+    def _logits(self, sounds: Tensor) -> dict[str, Tensor]:
+        """Of each head, for each sound."""
+        distance, direction, event = sounds.split(self.config.branch_dim, dim=-1)
+        return {
+            # Of the head for all sounds, to what is read of each its own row.
+            "event": (self.event_norm(event) * self.event_head.weight).sum(-1) + self.event_head.bias,
+            "distance": self.distance_head(distance),
+            "azimuth": self.azimuth_head(direction),
+            "elevation": self.elevation_head(direction),
+        }
 
     def forward(  # type: ignore[override]
         self,
@@ -120,15 +157,8 @@ class DSpASTForSELD(DSpASTForSoundEventLocalization):
             DataError: labels that do not fit.
         """
         tokens = self.dspast(input_features).last_hidden_state
-        sounds = self.readout_tokens(tokens, input_features)
-        distance, direction, event = sounds.split(self.config.branch_dim, dim=-1)
-        logits = {
-            # Of the head for all sounds, to the token of each its own row.
-            "event": (self.event_norm(event) * self.event_head.weight).sum(-1) + self.event_head.bias,
-            "distance": self.distance_head(distance),
-            "azimuth": self.azimuth_head(direction),
-            "elevation": self.elevation_head(direction),
-        }
+        sounds = self._sounds(tokens, input_features)
+        logits = self._logits(sounds)
         loss, components = (None, None) if labels is None else self._losses(logits, labels, is_spatial)
         return SELDOutput(
             loss=loss,
