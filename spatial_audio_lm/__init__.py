@@ -74,6 +74,9 @@ _PUBLIC_NAMES = {
     "QuestionAnswerer": "spatial_audio_lm.pipelines.answering",
     "AnsweredQuestion": "spatial_audio_lm.pipelines.spoken_answers",
     "SpatialAudioQuestionAnsweringPipeline": "spatial_audio_lm.pipelines.question_answering",
+    "RecordingCaptioner": "spatial_audio_lm.pipelines.captioning",
+    "CaptionedRecording": "spatial_audio_lm.pipelines.captioning_answers",
+    "SpatialAudioCaptioningPipeline": "spatial_audio_lm.pipelines.captioning_pipeline",
     "SceneEncoder": "spatial_audio_lm.pipelines.scene_embeddings",
     "SoundEventLocator": "spatial_audio_lm.pipelines.locating",
     "EventsResult": "spatial_audio_lm.pipelines.answers",
@@ -153,6 +156,11 @@ if TYPE_CHECKING:
     from spatial_audio_lm.pipelines.answering import QuestionAnswerer as QuestionAnswerer
     from spatial_audio_lm.pipelines.answers import EventsResult as EventsResult
     from spatial_audio_lm.pipelines.answers import QueryResult as QueryResult
+    from spatial_audio_lm.pipelines.captioning import RecordingCaptioner as RecordingCaptioner
+    from spatial_audio_lm.pipelines.captioning_answers import CaptionedRecording as CaptionedRecording
+    from spatial_audio_lm.pipelines.captioning_pipeline import (
+        SpatialAudioCaptioningPipeline as SpatialAudioCaptioningPipeline,
+    )
     from spatial_audio_lm.pipelines.locating import SoundEventLocator as SoundEventLocator
     from spatial_audio_lm.pipelines.querying import SpatialQuery as SpatialQuery
     from spatial_audio_lm.pipelines.question_answering import (

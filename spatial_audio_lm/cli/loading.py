@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Union
 
 if TYPE_CHECKING:
     from spatial_audio_lm.pipelines.answering import QuestionAnswerer
+    from spatial_audio_lm.pipelines.captioning import RecordingCaptioner
     from spatial_audio_lm.pipelines.locating import SoundEventLocator
     from spatial_audio_lm.pipelines.querying import SpatialQuery
     from spatial_audio_lm.pipelines.recording_embeddings import RecordingEmbedder
@@ -31,6 +32,18 @@ def load_question_engine(model: str) -> "QuestionAnswerer":
 
     _hush_transformers()
     return QuestionAnswerer.from_pretrained(model)
+
+
+def load_caption_engine(model: str) -> "RecordingCaptioner":
+    """The engine of `caption`.
+
+    Args:
+        model: Packaged name or folder.
+    """
+    from spatial_audio_lm.pipelines.captioning import RecordingCaptioner
+
+    _hush_transformers()
+    return RecordingCaptioner.from_pretrained(model)
 
 
 def load_embedding_engine(model: str, pooling: str | None, mono: str) -> Union["SpatialQuery", "RecordingEmbedder"]:

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from spatial_audio_lm.cli.ask import ask
+from spatial_audio_lm.cli.caption import caption
 from spatial_audio_lm.cli.convert import convert
 from spatial_audio_lm.cli.doctor import doctor
 from spatial_audio_lm.cli.embed import embed
@@ -107,6 +108,7 @@ def _root(
 for _command, _summary in (
     (query, "Which sentence fits a recording, from where, when."),
     (ask, "Answer any question about a recording."),
+    (caption, "Say what a recording holds, and where."),
     (locate, "From where the sound of each recording comes."),
     (embed, "Write recordings as vectors."),
     (simulate, "Make recordings with known truth."),

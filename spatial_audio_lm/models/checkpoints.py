@@ -16,6 +16,7 @@ PACKAGED_FOLDER = Path(__file__).parent / "packaged"
 DEFAULT_QUERY_MODEL = "elsa-tiny"
 DEFAULT_EVENTS_MODEL = "dspast-tiny"  # of recordings with two ears
 DEFAULT_QUESTION_MODEL = "bat-tiny"
+DEFAULT_CAPTION_MODEL = "captioner-tiny"
 
 
 @dataclass(frozen=True)

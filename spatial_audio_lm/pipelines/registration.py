@@ -16,7 +16,12 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from spatial_audio_lm.models.checkpoints import DEFAULT_QUERY_MODEL, DEFAULT_QUESTION_MODEL, PACKAGED_FOLDER
+from spatial_audio_lm.models.checkpoints import (
+    DEFAULT_CAPTION_MODEL,
+    DEFAULT_QUERY_MODEL,
+    DEFAULT_QUESTION_MODEL,
+    PACKAGED_FOLDER,
+)
 
 _WATCHED = ("transformers.", "spatial_audio_lm.")
 _AUTO_MODULES = tuple(
@@ -125,6 +130,12 @@ def register_pipelines() -> None:
         "impl": "spatial_audio_lm.pipelines.question_answering.SpatialAudioQuestionAnsweringPipeline",
         "pt": (AutoModelForMultimodalLM,),
         "default": {"model": (str(PACKAGED_FOLDER / DEFAULT_QUESTION_MODEL), None)},
+        "type": "multimodal",
+    }
+    PIPELINE_REGISTRY.supported_tasks["spatial-audio-captioning"] = {
+        "impl": "spatial_audio_lm.pipelines.captioning_pipeline.SpatialAudioCaptioningPipeline",
+        "pt": (AutoModelForMultimodalLM,),
+        "default": {"model": (str(PACKAGED_FOLDER / DEFAULT_CAPTION_MODEL), None)},
         "type": "multimodal",
     }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
 
 from tiny_bat import answerer, tiny_bat, tiny_bat_foa  # noqa: F401
+from tiny_captioner import captioner, tiny_captioner  # noqa: F401
 from tiny_dspast import (  # noqa: F401
     ears_clip,
     locator,
