@@ -14,6 +14,7 @@ from spatial_audio_lm.errors import AudioValueError, CheckpointError, ConfigErro
 from spatial_audio_lm.models.bat.configuration_bat import BatConfig
 from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
 from spatial_audio_lm.models.bat.modeling_bat_audio import BatAudioModel
+from spatial_audio_lm.models.dspast.modeling_dspast_seld import DSpASTForSELD
 from tests.models.model_cases import (
     SMALL_BINAURAL,
     SMALL_CONV,
@@ -127,6 +128,21 @@ def test_what_trained_heads_read_can_be_heard(encoder: str, count: int, tmp_path
     assert not any(parameter.requires_grad for parameter in again.audio_model.audio_encoder.parameters())
     with pytest.raises(ConfigError, match="hears_readout is False, and the encoder given has its heads"):
         BatAudioModel(plain.config, ear)
+
+
+@torch.no_grad()
+def test_a_place_for_each_sound_can_be_heard(tmp_path: Path) -> None:
+    settings = SMALL_DSPAST | {"model_type": "dspast", "readout": "pooled", "place_per_sound": True}
+    torch.manual_seed(0)
+    model, inputs = small_bat(audio_config=settings, hears_readout=True).eval(), heard("dspast")
+    ear = model.audio_model.audio_encoder
+    assert isinstance(ear, DSpASTForSELD)
+    tokens, read = model.encode(**inputs).hidden_states, ear(**inputs)
+    assert torch.equal(tokens[:, 5:], read.last_hidden_state)
+    assert torch.equal(tokens[:, :5], ear.readout_tokens(read.last_hidden_state, inputs["input_features"]))
+    model.save_pretrained(tmp_path)
+    again = BatForConditionalGeneration.from_pretrained(tmp_path)
+    assert torch.equal(again(QUESTION, **inputs).logits, model(QUESTION, **inputs).logits)
 
 
 @torch.no_grad()
