@@ -1,0 +1,1 @@
+"""Metrics as modules of `evaluate`, one a folder, loaded by path: `evaluate.load(FOLDER)`."""

@@ -1,0 +1,1 @@
+"""BLEU, ROUGE-L, CIDEr-D and others of captions."""

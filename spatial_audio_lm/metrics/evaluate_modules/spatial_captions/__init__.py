@@ -1,0 +1,1 @@
+"""What captions say right of sound, place and room."""
