@@ -10,7 +10,7 @@ compared between sets, and of a single caption CIDEr-D does not exist.
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,13 +142,15 @@ def caption_measures(
     labels = np.arange(len(captions)) if groups is None else np.asarray(groups)
     measures = []
     for name, score in caption_scores(captions, references, scores).items():
-        interval = None
-        if (parts := score.of_caption) is not None:
-            interval = bootstrap_interval(
-                lambda drawn, parts=parts: float(parts[drawn].mean()), labels, resamples, seed
-            )
+        parts = score.of_caption
+        interval = None if parts is None else bootstrap_interval(_mean_of(parts), labels, resamples, seed)
         measures.append(Measure(key=name, name=NAMES[name], value=score.value, items=len(captions), interval=interval))
     return measures
+
+
+def _mean_of(parts: NDArray[np.float64]) -> Callable[[NDArray[np.int64]], float]:
+    """A statistic for intervals."""
+    return lambda drawn: float(parts[drawn].mean())
 
 
 def _aac_metrics() -> tuple[Any, Any]:

@@ -201,7 +201,7 @@ class SpatialCaptionerForConditionalGeneration(WholeWeights, GenerationMixin):
                 f"audio_embeds has shape {tuple(audio_embeds.shape)}; expected (batch, {width}), as encode() of a "
                 f"model that hears with {self.config.audio_config.model_type} gives them"
             )
-        weight = self.prefix_mapper.layers[0].weight
+        weight = next(self.prefix_mapper.parameters())
         return self.prefix_mapper(audio_embeds.to(weight.device, weight.dtype))
 
     def _heard(self, inputs: dict[str, Any]) -> Tensor | None:
