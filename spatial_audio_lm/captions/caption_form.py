@@ -10,8 +10,8 @@ from spatial_audio_lm.language.word_forms import words
 _TYPOGRAPHIC = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"})
 _FOREIGN = frozenset(
     words(
-        "el la los las una unos del que por para con en y le les des du une et est dans sur avec der das und ein eine ist"
-        " im mit von auf il lo gli uno di che nel della e um uma os do na com het een van op"
+        "el la los las una unos del que por para con en y le les des du une et est dans sur avec der das und ein eine"
+        " ist im mit von auf il lo gli uno di che nel della e um uma os do na com het een van op"
     )
 )
 _SENTENCE_END = re.compile(r"(?<!\b[a-z])(?<!\b[a-z]\.[a-z])[.!?]+[\"')]*\s+(?=\S)", re.IGNORECASE)

@@ -12,6 +12,7 @@ import re
 
 from spatial_audio_lm.captions.rejections import Rejection
 from spatial_audio_lm.captions.sound_parts import is_manner, naming_words, said_words, sound_parts
+from spatial_audio_lm.language.parsing import plain
 from spatial_audio_lm.language.place_cues import PlaceCue
 from spatial_audio_lm.language.synonyms import same_meaning
 from spatial_audio_lm.language.word_forms import stems
@@ -59,7 +60,9 @@ def content_rejections(
     flat = list(dict.fromkeys(itertools.chain(*needed)))
     lost = {word for word in flat if not any(same_meaning(word, other) for other in said)}
     empty_part = any(sum(word not in lost for word in part) < min_part_recall * len(part) for part in needed)
-    if flat and (empty_part or len(lost) > (1 - min_recall) * len(flat)):
+    # the first word of a part is what sounds, or what it is
+    subjects = {part[0] for part, whole in zip(needed, parts, strict=True) if whole.own_subject}
+    if flat and (subjects & lost or empty_part or len(lost) > (1 - min_recall) * len(flat)):
         found.append(Rejection("sound lost", None, f"not in the text: {', '.join(w for w in flat if w in lost)}"))
 
     new = [
@@ -68,6 +71,9 @@ def content_rejections(
     opposites = [word for word in new if _opposite(word, own, said)]
     manner = [word for word in new if is_manner(word)]
     invented = [word for word in new if not is_manner(word)] + opposites
+    invented += [
+        word for word in manner if re.search(rf"\b{word},? (?:[a-z-]+,? )?(?:room|space|hall|chamber)\b", plain(text))
+    ]
     if len(manner) > added_manner:
         invented += manner
     if invented:
@@ -80,6 +86,15 @@ def content_rejections(
     if len(denials) > len(_NEGATION.findall(caption.lower())):
         found.append(Rejection("denied", None, f"denied by {denials[-1]!r}"))
     return found
+
+
+def own_denials_blanked(text: str, caption: str) -> str:
+    """The text without the negations that the caption has itself: "without stopping" denies no place behind it."""
+    for match in _NEGATION.finditer(caption.lower()):
+        if denied := re.match(r" \w+", caption.lower()[match.end() :]):
+            own = rf"{re.escape(match[0])} ({re.escape(denied[0].strip())})\b"
+            text = re.sub(own, r"\1", text, count=1, flags=re.IGNORECASE)
+    return text
 
 
 def _opposite(word: str, own: list[str], said: list[str]) -> bool:

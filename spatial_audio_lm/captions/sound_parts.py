@@ -17,6 +17,7 @@ _JOINT = re.compile(
     r"|(?:followed|accompanied|preceded) by|together with|along with)\b"
 )
 _SUBJECT_JOINTS = frozenset({"while", "whilst", "as", "with", "over", "amid", "when", "during", "alongside"})
+_RINGS_OUT = re.compile(r"r(?:ings?|inging|ang) out\b")  # said of any sound; a bell that rings has no "out"
 _PRONOUNS = frozenset(words("it they he she its their his her which that who this these them"))
 _DETERMINERS = frozenset(
     words("a an the some several many two three four another other various multiple people someone")
@@ -75,7 +76,9 @@ def naming_words(text: str, cues: list[PlaceCue] | None = None) -> list[Word]:
     return [
         word
         for word in said_words(text)
-        if not is_telling(word.text) and not any(start <= word.start < end for start, end in spans)
+        if not is_telling(word.text)
+        and not any(start <= word.start < end for start, end in spans)
+        and not _RINGS_OUT.match(plain(text), word.start)
     ]
 
 

@@ -8,17 +8,19 @@ all that sounds; or it is the room that is spoken of, which all sounds share.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from spatial_audio_lm.captions.facts import CaptionFacts
 from spatial_audio_lm.captions.rejections import Rejection
 from spatial_audio_lm.captions.sound_parts import SoundPart, Word, naming_words, parts_of_word, said_words, sound_parts
 from spatial_audio_lm.language.attributes import ATTRIBUTE_WORDS
-from spatial_audio_lm.language.parsing import plain
+from spatial_audio_lm.language.parsing import parse_attributes, plain
 from spatial_audio_lm.language.place_cues import PlaceCue, find_cues
 from spatial_audio_lm.language.synonyms import same_meaning
 
 _ROOM_ATTRIBUTES = ("size", "reverberation")
+_LISTENER = re.compile(r"\b(?:you|your|me|my|us|our|listener\w*)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class _Reading:
         return [word for word in self.named if word.start >= cue.end]
 
     def parts_of(self, named: list[Word]) -> set[int]:
-        return set().union(*(parts_of_word(word.text, self.parts) for word in named))
+        """The parts of the sound caption that words are of; a word of several parts tells nothing."""
+        homes = [parts_of_word(word.text, self.parts) for word in named]
+        return set().union(*(home for home in homes if len(home) == 1))
 
     def fronted(self, cue: PlaceCue) -> bool:
         """Whether it opens the sentence and a comma closes it off: "near the listener, birds chirp"."""
@@ -65,6 +69,7 @@ def claim_rejections(text: str, facts: CaptionFacts, cues: list[PlaceCue]) -> li
     parts = sound_parts(facts.caption)
     reading = _Reading(plain(text), cues, naming_words(text, cues), parts)
     kept = _kept(reading, facts.caption)
+    own = parse_attributes(facts.caption)
     found: list[Rejection] = []
     stated: list[PlaceCue] = []
     for name in ATTRIBUTE_WORDS:
@@ -72,7 +77,7 @@ def claim_rejections(text: str, facts: CaptionFacts, cues: list[PlaceCue]) -> li
         new = [cue for cue in cues if cue.attribute == name and cue not in kept]
         says = [cue for cue in new if _says(cue, given)]
         if not says and (len(parts) < 2 or name in _ROOM_ATTRIBUTES):
-            says = [cue for cue in kept if cue.attribute == name and _says(cue, given)]
+            says = [cue for cue in kept if cue.attribute == name and _says(cue, given)] if getattr(own, name) else []
         # "a small hall" is small, whatever halls are; but "the dog left" stays suspicious beside "on the right"
         others = [cue for cue in new if given not in cue.words and not (name == "size" and says and not cue.says)]
         if others:
@@ -97,26 +102,39 @@ def _says(cue: PlaceCue, given: str | None) -> bool:
 
 def _kept(reading: _Reading, caption: str) -> list[PlaceCue]:
     """The cues of a text that the sound caption has itself, of the same sound; each of its own stands for one."""
-    own = find_cues(caption)
+    own, source = find_cues(caption), plain(caption)
     kept: list[PlaceCue] = []
-    for cue in reading.cues:
-        for mine in own:
-            same = mine.attribute == cue.attribute and (mine.words == cue.words or set(mine.words) & set(cue.words))
-            if same and _of_same_sound(reading, cue, mine):
-                own.remove(mine)
-                kept.append(cue)
-                break
+    for literally in (True, False):  # what is repeated word for word comes first
+        for cue in reading.cues:
+            quote = reading.text[cue.start : cue.end]
+            to_listener = bool(_LISTENER.search(quote)) and not _LISTENER.search(source)
+            if cue in kept or to_listener:
+                continue
+            for mine in own:
+                if mine.attribute != cue.attribute or mine.words != cue.words:
+                    continue
+                repeated = source[mine.start : mine.end] == quote
+                # "a roof" stays a roof wherever it is named; "nearby" of another sound is another fact
+                same = (repeated and not cue.says) or _of_same_sound(reading, cue, mine)
+                if same and (repeated if literally else cue.says and mine.says):
+                    own.remove(mine)
+                    kept.append(cue)
+                    break
     return kept
 
 
 def _of_same_sound(reading: _Reading, cue: PlaceCue, mine: PlaceCue) -> bool:
     if len(reading.parts) < 2 or cue.attribute in _ROOM_ATTRIBUTES:
         return True
+    home = [part for part in reading.parts if part.start <= mine.start < part.end]
+    home = home or [part for part in reading.parts if part.end <= mine.start][-1:] or reading.parts[:1]
+    opens = bool(home) and all(word.start > mine.start for word in home[0].words)
     if reading.fronted(cue):
-        return False
+        return opens and home[0] is reading.parts[0]
     before, after = reading.before(cue), reading.after(cue)
     near = after[:1] if reading.adjective(cue) or not before else before[-1:]
-    home = [part for part in reading.parts if part.start <= mine.start < part.end]
+    if opens:  # "a car, nearby a group of people": a place that opens its part may be that of the part before
+        home += [part for part in reading.parts if part.end < home[0].start][-1:]
     return any(same_meaning(word.text, own.text) for word in near for part in home for own in part.words)
 
 
@@ -127,8 +145,7 @@ def _moved(reading: _Reading, stated: list[PlaceCue]) -> PlaceCue | None:
         return None
     for cue in stated:
         before, after = reading.parts_of(reading.before(cue)), reading.parts_of(reading.after(cue))
-        left_out = (after - before) & set(several)
-        if before and left_out:
+        if before and (after - before) & set(several):
             return cue
         if not before and reading.adjective(cue):
             return cue

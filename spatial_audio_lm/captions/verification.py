@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from spatial_audio_lm.captions.caption_form import form_rejections
 from spatial_audio_lm.captions.facts import CaptionFacts
 from spatial_audio_lm.captions.rejections import REASONS, Rejection
-from spatial_audio_lm.captions.sound_content import content_rejections
+from spatial_audio_lm.captions.sound_content import content_rejections, own_denials_blanked
 from spatial_audio_lm.captions.spatial_claims import claim_rejections
 from spatial_audio_lm.errors import ConfigError, DataError, TextError
 from spatial_audio_lm.language.place_cues import find_cues
@@ -47,7 +47,7 @@ class VerifierSettings:
 
     extra_words: int = 30
     min_recall: float = 0.75
-    min_part_recall: float = 0.5
+    min_part_recall: float = 0.6
     added_manner: int = 1
     min_similarity: float = 0.6
 
@@ -125,6 +125,7 @@ class Verifier:
         found = form_rejections(text, facts.caption, max_words)
         if any(rejection.reason in ("empty", "too long") for rejection in found):
             return found
+        text = own_denials_blanked(text, facts.caption)
         cues = find_cues(text)
         return [
             *found,

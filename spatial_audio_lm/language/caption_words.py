@@ -1,6 +1,7 @@
 """Words that say nothing of what sounds: small words, words that any caption may be told with, and words of manner.
 
-A rewriting may add and drop small words and telling words as it likes ("can be heard emanating from"); words of manner
+A rewriting may add and drop small words and telling words as it likes ("can be heard emanating
+from"); words of manner
 ("loudly", "repeatedly") it may drop. Place words are not here: they are read by `parsing` and `place_cues`.
 """
 
@@ -16,7 +17,8 @@ where while as and or but nor so if though although because since than then thus
 onto upon within through throughout during until till via per about around across along among amid amidst against
 after before over off out toward towards between beyond past be am is are was were been being do does did done doing
 have has had having can could will would shall should may might must not no never without both all each every either
-neither some any other others another such same own too very quite rather just only also even still yet again more most
+neither some any other others another such same own too very quite rather just only also even still
+yet again more most
 much many lots lot several few little bit up down whilst once alongside together plus s t isn't aren't wasn't don't
 doesn't didn't can't cannot that's there's what's is it'll et
 """)
@@ -37,7 +39,9 @@ contain consist fill permeate pervade spread accompany follow precede combine jo
 describe imagine search find seem seems appear clear clearly distinct distinctly discernible unmistakable well
 person's microphone mic recorder receiver ear ears head feet body vantage perspective viewpoint
 
-hall booth studio cubicle closet auditorium venue way directly straight immediately slightly exactly precisely quite entirely altogether fully
+hall booth studio cubicle closet auditorium venue left right linger hang trail tail laden rich filled prone
+someone somebody way
+directly straight immediately slightly exactly precisely quite entirely altogether fully
 being set made make makes produce create give let go going produced generate
 ambience ambiance atmosphere scene backdrop soundscape time moment
 wide walls size sized scale dimension dimensions proportion proportions feel quality character level kind type sort
@@ -51,16 +55,19 @@ MANNER_WORDS = frozenset(
     words("""
 loud loudly soft softly quiet quietly faint faintly gentle gently slow slowly fast quick quickly rapid rapidly sharp
 sharply steady steadily constant constantly continuous continuously continual continually continue repeated repeatedly
-repetitive repetitively repeat intermittent intermittently occasional occasionally frequent frequently regular regularly
+repetitive repetitively repeat intermittent intermittently occasional occasionally frequent
+frequently regular regularly
 brief briefly short shortly long sudden suddenly abrupt abruptly gradual gradually eventual eventually final finally
-initial initially subsequent subsequently next soon later simultaneously simultaneous concurrently concurrent meanwhile
+initial initially subsequent subsequently next soon later simultaneously simultaneous concurrently
+concurrent meanwhile
 consistent consistently persistent persistently ongoing nonstop constant nearly almost lightly light heavy hard harsh
 high low deep shrill intense intensely powerful strong weak mild subtle subtly different various multiple numerous
 diverse varied first second third last certain random randomly periodically rhythmic rhythmically rhythmical distorted
 clear clearly dull muffled smooth smoothly rough roughly noisy noisily vigorous vigorously lively busy heavy
 increasingly decreasing increase decrease start begin started starting stop stopped end ended finish cease resume keep
-occur happen background foreground nearby distant distance close closer away overhead far near proceed
-try attempt manage succession sequence series bunch bout burst pattern rate pace frequency volume pitch pitched tone
+play give get use operate perform deliver do occur happen background foreground nearby distant
+distance away overhead far near proceed
+try attempt manage succession sequence series bunch bout pattern rate pace frequency volume pitch pitched tone
 somewhat particular particularly audibly several twice thrice instance interval intervals second minute
 lone single individual alone solo entire whole general various indistinct indistinctly unintelligible
 """)

@@ -39,7 +39,8 @@ _NO_THING = r"(?! (?:an?|the|his|hers?|him|them|its?|our|their|some|any|this|tha
 
 
 def _side(name: str) -> str:
-    side = rf"(?:far |near |upper |lower )?{name}(?:[ -]hand)?(?: (?:side|corner|end|half|edge|ear|part|portion|area))?"
+    part = r"(?: (?:side|corner|end|half|edge|ear|part|portion|area))?"
+    side = rf"(?:(?:far|near|upper|lower|top|bottom) )?{name}(?:[ -]hand)?{part}"
     return rf"(?:from|on|to|at|in|over on|by|towards?) {_WHOSE} {side}{_FOLLOWER}|(?:from|to) {name}{_STOP}"
 
 

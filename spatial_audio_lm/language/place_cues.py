@@ -16,9 +16,10 @@ from spatial_audio_lm.language.parsing import find_phrases, is_denied, plain
 
 _ROOM = (
     r"(?:room|space|hall|chamber|auditorium|enclosure|booth|studio|cubicle|closet|interior|area|environment|setting"
-    r"|place|venue|acoustics?|atmosphere|surroundings)s?"
+    r"|confines|quarters|place|venue|acoustics?|atmosphere|surroundings)s?"
 )
 _BETWEEN = r"(?:,? (?!in\b|of\b|from\b|at\b|on\b|with\b|is\b|are\b|a\b|an\b|the\b)[a-z-]+){0,4},?"
+_OF_ROOM = rf"(?:-\w+)?(?={_BETWEEN} {_ROOM}\b)"  # the words between are not of the cue: they have to be true too
 _IS = r"(?:(?:that|which) )?(?:is|was|sounds|seems|feels)(?: \w+)?"
 _ECHO = r"(?:echo\w*|re-?verb\w*|resonan\w*|resonat\w*)"
 _UNIT = r"(?:m|cm|met(?:er|re)s?|centimet(?:er|re)s?|feet|foot|ft|yards?|miles?|kilomet(?:er|re)s?|steps|paces|inches)"
@@ -50,7 +51,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         "direction",
         (),
         False,
-        r"(?:slightly|somewhat|a (?:bit|little)|just|partly|half) (?:to (?:the|your|my) )?(?:left|right|behind"
+        r"(?:slightly|somewhat|a (?:bit|little)|partly|half) (?:to (?:the|your|my) )?(?:left|right|behind"
         r"|ahead)(?! (?:in|of the room|next|by|beside)\b)",
     ),
     (
@@ -58,7 +59,18 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         (),
         False,
         r"(?:all around|every side|all sides|either side|both sides|every direction|all directions|everywhere"
-        r"|cent(?:er|re)\b|middle\b|surround\w*|encircl\w*|clockwise)",
+        r"|cent(?:er|re)\b|(?:in|from|at|on|near|by) (?:the|a|one|its) (?:corner|edge|wall|walls|doorway)\b"
+        r"|middle\b|surround\w*|encircl\w*|clockwise)",
+    ),
+    *(
+        # "on the left barks": the parser fears a noun there, a verb it is where something sounds
+        (
+            "direction",
+            (word,),
+            True,
+            rf"(?:from|on|to|at) (?:the|my|your|our) {form}(?: side)?(?= \w+(?:[^s]s|ed|ing)\b)",
+        )
+        for word, form in ((_LEFT, "left"), (_RIGHT, "right"), (_FRONT, "front"), (_BACK, "(?:back|rear)"))
     ),
     (
         "direction",
@@ -83,7 +95,8 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         "direction",
         (_FRONT,),
         True,
-        r"(?:facing|before) (?:me|you|us|the listener)\b|right before (?:me|you)\b",
+        r"(?:facing|before|opposite) (?:me|you|us|the listener)\b|straight on\b|head-on\b|right before (?:me|you)\b"
+        r"|(?<!go )(?<!goes )(?<!going )(?<!moves )(?<!drives )ahead\b(?! of\b)",
     ),
     (
         "direction",
@@ -95,7 +108,8 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         "direction",
         (_BACK,),
         True,
-        r"to the rear\b|rearward\w*\b|behind where (?:i|you|the listener)\b",
+        r"(?:to|at) (?:the|your|my) rear\b|over (?:your|my) shoulder\b|in back (?:of (?:me|you)\b|(?=,|\.?$))"
+        r"|rearward\w*\b|behind where (?:i|you|the listener)\b",
     ),
     (
         "direction",
@@ -113,9 +127,14 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         "elevation",
         ("up",),
         True,
-        r"(?:high|higher)(?: up)? (?:in|inside|above|over|on|near|at|within)\b|aloft\b|from (?:a|some) (?:great "
-        r"|considerable )?height\b|from up\b|up (?:to|on) the\b|upper (?:area|region|section|reaches|corner|half"
-        r"|side|left|right|part|end)\b|top of (?:a|the|this) \w*",
+        r"(?:high|higher)(?: up)?(?: (?:in|inside|above|over|on|to|near|at|within)\b|(?=,|\.?$))|(?:from|at"
+        r"|in) a(?:n?) "
+        r"(?:high|higher|raised|elevated) (?:position|spot|point|place|location|angle)\b|aloft\b|from (?:a"
+        r"|some) (?:great "
+        r"|considerable )?height\b|from up\b|up (?:to|on|at|in) (?:the|your|my)\b|(?:up|high) and to\b"
+        r"|top[ -](?:left|right)\b|(?:from|at|near|towards?) the top (?:of (?:a|the) (?:\w+,? ){0,3}room\b|(?=,"
+        r"|\.?$))|upper (?:area|region|section|reaches|corner|half"
+        r"|side|left|right|part|end)\b",
     ),
     (
         "elevation",
@@ -130,10 +149,12 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         "elevation",
         ("down",),
         True,
-        r"(?:low|lower)(?: down)? (?:in|inside|to|on|near|at|within)\b|underfoot\b|(?:at|near|by) (?:my|your"
-        r"|the listener's) feet\b|from down\b|down (?:at|near) the\b|lower (?:area|region|section|reaches|corner"
-        r"|half|side|left|right|part|end)\b|from under(?:neath)? (?:me|you|us|the listener)\b|bottom of (?:a|the"
-        r"|this) \w*",
+        r"(?:low|lower)(?: down)?(?: (?:in|inside|to|on|near|at|within)\b|(?=,|\.?$))|(?:from|at|in) a "
+        r"(?:low|lower) (?:position|spot|point|place|location|angle)\b|underfoot\b|(?:at|near|by) (?:my|your"
+        r"|the listener's) feet\b|from down\b|down (?:at|near|on|to|in) (?:the|your|my)\b|(?:down|low) and to\b"
+        r"|bottom[ -](?:left|right)\b|(?:from|at|near|towards?) the bottom of (?:a|the) (?:\w+,? ){0,3}room\b"
+        r"|lower (?:area|region|section|reaches|corner"
+        r"|half|side|left|right|part|end)\b|from under(?:neath)? (?:me|you|us|the listener)\b",
     ),
     (
         "elevation",
@@ -164,7 +185,11 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         r"(?:at|from|in|within) (?:very )?(?:close|short|immediate|intimate|near)(?: \w+)? (?:range|distance"
         r"|proximity|quarters|vicinity|reach|hand)\b|a short (?:way|distance)|(?:close|near|next"
         r"|adjacent) to (?:me|you|us|where|(?:my|your|our|the listener))|(?:beside|near|alongside|by) (?:me|you|us"
-        r"|the (?:listener|microphone))\b|(?:close|near) at hand\b|close[ -](?:up|by|in)\b|up close\b|nearby\b"
+        r"|the (?:listener|microphone))\b|(?:close|near) at hand\b|within (?:easy |my |your )?(?:reach"
+        r"|touching distance)\b|(?:by|next to|near|close to|in|at) (?:my|your|the listener's) (?:ear|ears|side"
+        r"|elbow)\b|(?:just |mere )?(?:inches|steps) (?:away|off|from)\b|a (?:step|pace|short (?:way"
+        r"|walk)) (?:away|off)\b|close (?:beside|enough|in front|to)\b|close(?=,)|close[ -](?:up|by|in)\b"
+        r"|up close\b|nearby\b"
         r"|(?:very|really|quite|so|extremely) (?:close|near)\b|just (?:steps|feet|inches) away|(?:close"
         r"|near) on (?:my|your|the)\b|close(?: (?:behind|ahead|above|below|overhead))\b|(?:a|the) (?:close"
         r"|near) (?:left|right|front|back|rear|side|end|corner|sound|source)\b",
@@ -173,7 +198,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         "distance",
         ("near",),
         False,
-        r"near\w*\b|close(?! the\b| its\b| a\b|d\b)(?:r|st|ly)?\b|proximity\b|next to\b|beside\b|adjacent\b"
+        r"near\w*\b|close(?! the\b| its\b| a\b|d\b)(?:r|st|ly)?\b|proximity\b|next to\b(?! no\b)|beside\b|adjacent\b"
         r"|vicinity\b|arm's\b|within reach\b|at hand\b|foreground\b|by (?:my|your) side\b|intimate\b",
     ),
     (
@@ -183,7 +208,9 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         r"(?:from|at|in|off in|into) (?:a|the|some)(?: \w+)? distance\b|far[ -]?(?:away|off)\b|(?:from )?afar\b"
         r"|distant(?:ly)?\b|(?:far|long|good) (?:way|distance) (?:off|away|from)|(?:far|remote|distant|opposite"
         r"|other|furthest|farthest) (?:end|side|corner|wall|left|right|back|front|rear|reaches|part)\b"
-        r"|far (?:behind|ahead|above|below|overhead|up|down|over|to|on|in|inside|at|from)\b|way off\b|from far\b"
+        r"|far (?:behind|ahead|above|below|overhead|up|down|over|to|on|in|inside|at|from)\b|way off\b"
+        r"|well (?:off|away)\b|a (?:long|good) way (?:off|away|behind|ahead|above|below|beneath|from|to|up|down"
+        r"|over|in front|overhead)\b|from across (?:the|a) (?:\w+,? ){0,3}(?:room|space|hall|chamber)\b|from far\b"
         r"|at range\b",
     ),
     (
@@ -191,14 +218,16 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         ("far",),
         False,
         r"far\b(?! (?:as|more|less|too)\b)|further\b|farther\b|distance\b|remote\w*\b|afar\b|background\b"
-        r"|horizon\b|across the (?:room|hall|space)\b|(?:other|opposite) (?:end|side)\b|out of reach\b|off away\b",
+        r"|horizon\b|across the (?:room|hall|space)\b|(?:other|opposite) (?:end|side)\b|out of reach\b|off away\b"
+        r"|(?<!near )end of (?:a|the|this)\b|(?:another|adjacent|adjoining|neighbou?ring|next"
+        r"|different) room\b|next door\b",
     ),
     (
         "size",
         (),
         False,
         r"(?:medium|mid|average|moderate|normal|regular|standard"
-        rf"|modest)(?:ly)?(?:[ -]\w*sized?)?{_BETWEEN} {_ROOM}\b|{_ROOM} of (?:medium|average|moderate|normal"
+        rf"|modest)(?:ly)?(?:[ -]\w*sized?)?{_OF_ROOM}|{_ROOM} of (?:medium|average|moderate|normal"
         r"|modest) size\b|(?:medium|mid|average|moderately)-?sized\b",
     ),
     (
@@ -213,7 +242,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         True,
         r"(?:small|smaller|little|tiny|compact|cramped|confined|tight|snug|cosy|cozy|narrow|poky|miniature"
         r"|minuscule|petite|diminutive|pocket-sized|intimate|close-set|restricted"
-        rf"|boxy)(?:-sized)?{_BETWEEN} {_ROOM}\b|{_ROOM} {_IS} (?:quite |very |rather )?(?:small|tiny|compact"
+        rf"|boxy)(?:-sized)?{_OF_ROOM}|{_ROOM} {_IS} (?:quite |very |rather )?(?:small|tiny|compact"
         rf"|cramped|little|tight|narrow)\b|{_ROOM} of (?:small|little|tiny|compact) (?:size|proportions"
         r"|dimensions)\b|small-?scale\b|small-sized\b",
     ),
@@ -229,7 +258,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         True,
         r"(?:large|larger|big|huge|spacious|vast|enormous|immense|massive|cavernous|expansive|sizeable|sizable"
         r"|gigantic|giant|grand|roomy|wide|wide-open|open|extensive|ample|great|airy"
-        rf"|palatial)(?:-sized)?{_BETWEEN} {_ROOM}\b|{_ROOM} {_IS} (?:quite |very |rather )?(?:large|big|huge|vast"
+        rf"|palatial)(?:-sized)?{_OF_ROOM}|{_ROOM} {_IS} (?:quite |very |rather )?(?:large|big|huge|vast"
         rf"|spacious|enormous)\b|{_ROOM} of (?:large|great|big|huge|vast|generous) (?:size|proportions"
         r"|dimensions)\b|(?:spacious|cavernous)\b|large-scale\b|large-sized\b|(?:vastness|expanse"
         r"|spaciousness) of\b",
@@ -254,7 +283,8 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         (_DAMPENED,),
         True,
         r"(?:no|little|hardly any|barely any|hardly an|barely an|barely|hardly|minimal|scarcely any|almost no"
-        r"|without(?: any)?|free (?:of|from)|devoid of|lacks?|lacking(?: in)?|lack of|absence of|absorb(?:s|ing)?"
+        r"|next to no|without(?: any)?|free (?:of|from)|devoid of|lacks?|lacking(?: in)?|lack of|absence of"
+        r"|absorb(?:s|ing)?"
         r"|zero|not much|few|kills?|swallow(?:s|ing)?|dampen(?:s|ing)|deaden(?:s|ing)|doesn't|does not|never"
         rf"|not)(?: \w+){{0,2}}? {_ECHO}\b|{_ECHO}[ -](?:free|less)\b|non-?{_ECHO}\b|echoless\b",
     ),
@@ -262,8 +292,9 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         "reverberation",
         (_ECHOING,),
         True,
-        rf"(?:highly |very |strongly |extremely |heavily )?{_ECHO}\b|boomy\b|(?:booming|live|lively|ringing"
-        rf"|cathedral-like|bouncy){_BETWEEN} {_ROOM}\b|bounc\w+ off (?:the|its|all|every)(?: \w+)? (?:walls"
+        rf"(?:highly |very |strongly |extremely |heavily )?{_ECHO}\b|(?:boomy\b|reverby\b|reflective\b"
+        rf"|reflections?\b|bounc\w+ around\b)|(?:booming|live|lively|ringing"
+        rf"|cathedral-like|bouncy){_OF_ROOM}|bounc\w+ off (?:the|its|all|every)(?: \w+)? (?:walls"
         r"|surfaces)\b",
     ),
     (
@@ -271,9 +302,10 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         (_DAMPENED,),
         True,
         r"(?:acoustically |heavily |strongly |well[ -]?|very )?(?:damped|dampened|deadened|deadening"
-        r"|sound-?proof\w*|anechoic|sound-?absorb\w*|acoustically (?:treated|dry|dead|muffled|insulated"
+        r"|dampening|damping|sound-?proof\w*|sound-(?:dampen\w+|damp\w+)|anechoic|sound-?absorb\w*"
+        r"|acoustically (?:treated|dry|dead|muffled|insulated"
         r"|absorbent))\b|(?:dry|dead|muffled|muted|padded|absorbent|insulated|dull|hushed|flat"
-        rf"|tight){_BETWEEN} {_ROOM}\b|{_ROOM} {_IS} (?:quite |very |rather )?(?:dry|dead|muffled|dampened"
+        rf"|tight){_OF_ROOM}|{_ROOM} {_IS} (?:quite |very |rather )?(?:dry|dead|muffled|dampened"
         r"|damped)\b|absorbs? (?:the |its |most |all )?(?:sound|noise)|swallows? (?:the |its )?(?:sound|noise)",
     ),
     (

@@ -13,11 +13,12 @@ from functools import lru_cache
 from spatial_audio_lm.language.word_forms import stems
 
 _GROUPS = """
+chat chatter chitchat; two twice double; three thrice triple; give deliver make
 speak talk say speech voice converse conversation chat discuss discussion communicate communication utter vocal
 speak talk speaker lecture address remark narrate narrator monologue announce announcement announcer presentation
 speak talk converse conversation dialogue dialog chatter murmur babble; murmur mutter mumble
-people person crowd group individuals folk folks others public; person someone somebody individual human people one
-people men women voices adults; crowd audience spectators throng group gathering; man male guy gentleman men
+people person crowd group individuals folk folks; person someone somebody individual human people one
+crowd audience spectators throng group gathering; man male guy gentleman men
 woman female lady women; boy lad male; girl lass female; child kid youngster children toddler
 baby infant newborn toddler; adult grown grownup; young youthful; old elderly older; laugh laughter giggle chuckle
 giggle snicker chortle; cry sob weep bawl wail whimper; scream shriek screech yell; shout yell holler scream call
@@ -40,7 +41,7 @@ gallop canter trot hoof hooves clop; clop clip hoofbeat; hiss hissing sizzle; si
 animal creature beast critter; vehicle automobile motorcar; car automobile auto motorcar; truck lorry
 motorcycle motorbike bike; bicycle bike cycle; bus coach; train locomotive railway railroad
 railway railroad rail track; rail track; subway underground metro; airplane aeroplane plane aircraft jet airliner
-aircraft plane airplane helicopter; helicopter chopper; boat vessel ship watercraft; motorboat speedboat boat
+helicopter chopper; boat vessel ship watercraft; motorboat speedboat boat
 ship vessel; traffic vehicles cars; road street roadway highway; highway motorway freeway; engine motor; rev race
 accelerate speed; speed accelerate velocity fast; decelerate slow; idle idling; drive driving; pass passing by goes
 pass go move drive; move travel go; ride riding; race racing speed; brake braking; skid slide; tire tyre wheel
@@ -52,7 +53,8 @@ clink tinkle; clang bang; bang slam thud; bang boom blast; knock rap tap; tap pa
 pound hammer beat bang; hammer pound; thump thud; thump pound beat; thud bump; rattle clatter shake; shake rattle
 rumble roar thunder; roar rumble; thunder thunderclap thunderstorm; storm thunderstorm rainstorm tempest
 lightning thunder; rain rainfall raindrop rainstorm downpour shower drizzle; pour downpour; pour fill flow
-drip drop dripping trickle; drop droplet; drop fall; water liquid; water aquatic; stream creek brook; river stream
+drip drop dripping trickle; drip fall; blow sound honk toot ring blare; drop droplet; drop fall; water liquid
+water aquatic; stream creek brook; river stream
 flow stream run rush; rush gush flow surge; splash slosh splatter; lap slosh splash; gurgle burble bubble
 bubble boil gurgle; trickle dribble; wave surf breaker; sea ocean; beach shore seashore; crash break smash
 crash collide collision; wind breeze gust; blow gust; gust blast; fire flame blaze campfire; crackle crackling pop
