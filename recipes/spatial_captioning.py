@@ -64,7 +64,6 @@ from spatial_audio_lm.training.training_state import Progress
 
 TOKENIZER_TEXTS = 20_000  # captions that a tokenizer is made from
 VALIDATION_EPOCH = 2**24  # no training reaches it
-CAPTION_TOKENS = 96  # of what is written for validation
 SCHEDULES = {"linear": warmup_linear, "cosine": warmup_cosine}
 
 
@@ -213,9 +212,8 @@ def build_model(
     model = SpatialCaptionerForConditionalGeneration.from_audio_text_pretrained(
         ear.encoder, language, {"dtype": getattr(torch, config.language.dtype)}, **config.model
     )
-    longest = getattr(model.config.text_config, "max_position_embeddings", None)
-    if longest is not None:
-        tokenizer.model_max_length = longest - model.config.prefix_length
+    if model.config.positions_for_captions is not None:
+        tokenizer.model_max_length = model.config.positions_for_captions
     for parameter in model.parameters():
         if parameter.requires_grad:  # what is trained stays in float32, whatever the language model is in
             parameter.data = parameter.data.float()
@@ -296,7 +294,6 @@ def main(config: Config) -> Path:
     # validation, with the captions of an epoch that no training reaches
     held_out = held_out[: config.validation_recordings]
     validation = CaptionedVectors(captions, held_out, vectors, processor)
-    longest = min(CAPTION_TOKENS, processor.tokenizer.model_max_length)
 
     def evaluate(_: nn.Module, progress: Progress) -> Mapping[str, float]:
         sums: dict[str, float] = {}
@@ -308,7 +305,7 @@ def main(config: Config) -> Path:
             accuracy = token_accuracy(output.logits, batch["labels"])
             for name, value in {"loss": output.loss, "token_accuracy": accuracy}.items():
                 sums[name] = sums.get(name, 0.0) + len(keys) / len(validation) * float(value)
-            said = model.generate(audio_embeds=batch["audio_embeds"], max_new_tokens=longest)
+            said = model.generate(audio_embeds=batch["audio_embeds"])
             written += processor.decode_captions(said)
         return sums | (_facts_right(written, captions, held_out) if isinstance(captions, SceneCaptions) else {})
 

@@ -36,7 +36,6 @@ from spatial_audio_lm.pipelines.locating import LOUD_RANGE_DB
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of
 from spatial_audio_lm.pipelines.recordings import WHOLE_S, OpenRecording, Recording, Stretch
 
-MAX_NEW_TOKENS = 96  # of a caption, or as many as the language model has positions for
 _WINDOWS = 8  # that are heard together
 
 Progress = Callable[[float, float], None]
@@ -175,13 +174,14 @@ class RecordingCaptioner:
         Raises:
             ConfigError: fewer than 1, or more than there are positions for.
         """
-        positions = getattr(self.model.config.text_config, "max_position_embeddings", None) or math.inf
-        spare = positions - self.model.config.prefix_length
+        config = self.model.config
         if wanted is None:
-            return int(min(MAX_NEW_TOKENS, spare))
-        if not 1 <= wanted <= spare:
+            return int(config.caption_tokens)
+        spare = config.positions_for_captions
+        if wanted < 1 or (spare is not None and wanted > spare):
             raise ConfigError(
-                f"max_new_tokens is {wanted}; this model writes 1 to {spare}: choose between, or leave it out"
+                f"max_new_tokens is {wanted}; this model writes 1 to {spare or 'any number'}: choose between, or leave "
+                "it out"
             )
         return wanted
 

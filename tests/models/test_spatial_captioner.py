@@ -188,6 +188,16 @@ def test_generation_takes_the_likeliest_tokens(options: dict[str, Any]) -> None:
 
 
 @torch.no_grad()
+def test_captions_end_where_the_language_model_has_no_position_left() -> None:
+    model = captioner(prefix_length=4)
+    assert model.config.positions_for_captions == 60 == model.config.caption_tokens
+    assert model.generate(**heard(), min_new_tokens=60).shape == (2, 60)
+    assert SpatialCaptionerConfig().caption_tokens == 96
+    with pytest.raises(ConfigError, match="prefix_length is 64, and the language model has 64 positions"):
+        small_captioner(prefix_length=64)
+
+
+@torch.no_grad()
 def test_a_caption_may_be_begun() -> None:
     model = captioner()
     whole = model.generate(**heard(), max_new_tokens=8, min_new_tokens=8)
@@ -213,6 +223,17 @@ def test_parts_that_are_there_become_one_folder(tmp_path: Path) -> None:
     assert isinstance(AutoConfig.from_pretrained(tmp_path / "whole"), SpatialCaptionerConfig)
     assert torch.equal(again(**caption_inputs(2)).logits, model(**caption_inputs(2)).logits)
     assert not any(p.requires_grad for p in again.audio_encoder.parameters())
+
+
+@torch.no_grad()
+def test_attention_implementations_agree(tmp_path: Path) -> None:
+    captioner(prefix_length=2).save_pretrained(tmp_path)
+    answers = []
+    for attention in ("eager", "sdpa"):
+        model = SpatialCaptionerForConditionalGeneration.from_pretrained(tmp_path, attn_implementation=attention)
+        assert model.language_model.config._attn_implementation == attention
+        answers.append(model(**caption_inputs(2)).logits)
+    torch.testing.assert_close(*answers, atol=1e-5, rtol=1e-4)
 
 
 def test_half_precision_writes() -> None:

@@ -10,6 +10,7 @@ from spatial_audio_lm.layers.sub_configs import sub_config
 from spatial_audio_lm.models.spatial_captioner.audio_embedding_spatial_captioner import embedding_dim
 
 MAPPERS = ("linear", "mlp")
+CAPTION_TOKENS = 96  # of the longest caption that is written, unless told otherwise
 
 
 class SpatialCaptionerConfig(ModelConfig):
@@ -52,6 +53,11 @@ class SpatialCaptionerConfig(ModelConfig):
         self.prefix_length = prefix_length
         self.mapper = mapper
         self.freeze_language_model = freeze_language_model
+        if (spare := self.positions_for_captions) is not None and spare < 1:
+            raise ConfigError(
+                f"prefix_length is {prefix_length}, and the language model has {spare + prefix_length} positions: "
+                "there is none for a caption"
+            )
         kwargs.setdefault("tie_word_embeddings", False)  # the language model ties its own
         super().__init__(**kwargs)
 
@@ -59,3 +65,14 @@ class SpatialCaptionerConfig(ModelConfig):
     def embedding_dim(self) -> int:
         """Width of the encoder's vectors."""
         return embedding_dim(self.audio_config)
+
+    @property
+    def positions_for_captions(self) -> int | None:
+        """Tokens that the language model has positions for behind the prefix; None: any number."""
+        positions = getattr(self.text_config, "max_position_embeddings", None)
+        return None if positions is None else int(positions) - self.prefix_length
+
+    @property
+    def caption_tokens(self) -> int:
+        """Tokens of the longest caption that is written, unless told otherwise."""
+        return min(CAPTION_TOKENS, self.positions_for_captions or CAPTION_TOKENS)

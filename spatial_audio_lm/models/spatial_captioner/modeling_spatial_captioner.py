@@ -310,7 +310,7 @@ class SpatialCaptionerForConditionalGeneration(WholeWeights, GenerationMixin):
 
     @torch.no_grad()
     def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
-        """Tokens of the captions; greedy unless told otherwise.
+        """Tokens of the captions; greedy, and at most 96 where the language model has so many, unless told otherwise.
 
         The recordings are heard once, however many beams or steps there are. Given `input_ids`, which a caption is to
         begin with, what follows them comes alone.
@@ -341,6 +341,7 @@ def _greedy(config: SpatialCaptionerConfig) -> GenerationConfig:
     pad = text.eos_token_id if text.pad_token_id is None else text.pad_token_id
     return GenerationConfig(
         do_sample=False,
+        max_new_tokens=config.caption_tokens,
         bos_token_id=text.bos_token_id,
         eos_token_id=text.eos_token_id,
         pad_token_id=pad[0] if isinstance(pad, list) else pad,
