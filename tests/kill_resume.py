@@ -49,7 +49,7 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def run_through_kills(
-    target: Callable, arguments: tuple, folder: Path, kills: int, seed: int, run_s: float
+    target: Callable, arguments: tuple, folder: Path, kills: int, seed: int, run_s: float, limit_s: float = 120.0
 ) -> list[str]:
     """Start a job, kill it (SIGKILL) and start it again until it has been killed `kills` times, then let it finish.
 
@@ -60,6 +60,7 @@ def run_through_kills(
         kills: how many.
         seed: of the moments.
         run_s: how long an undisturbed run takes.
+        limit_s: how long the last run may take.
 
     Returns:
         Each kill in words.
@@ -86,7 +87,7 @@ def run_through_kills(
         os.kill(process.pid, signal.SIGKILL)
         process.join(10)
         story.append(f"{'write' if by_change else 'time'} at {time.monotonic() - began:.2f} s")
-    status = finish(target, *arguments)
+    status = finish(target, *arguments, limit_s=limit_s)
     assert status == 0, f"the last run ended with {status} after {story}"
     return story
 
