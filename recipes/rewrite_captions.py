@@ -25,11 +25,19 @@ from spatial_audio_lm.captions.caption_sources import SourceSettings, caption_it
 from spatial_audio_lm.captions.checked_rewriting import RewritingSettings
 from spatial_audio_lm.captions.checker_settings import WordListChecker
 from spatial_audio_lm.captions.engine_settings import EngineSettings
-from spatial_audio_lm.captions.rewriting_job import RewritingJob, ShardsOfRank, begin_job, finish_job, run_job
+from spatial_audio_lm.captions.rewriting_job import (
+    CheckerChoice,
+    RewritingJob,
+    ShardsOfRank,
+    begin_job,
+    finish_job,
+    run_job,
+)
 from spatial_audio_lm.captions.rewriting_report import report_table, rewriting_report
 from spatial_audio_lm.captions.verification import VerifierSettings
 from spatial_audio_lm.errors import ConfigError, MissingExtraError
 from spatial_audio_lm.files import write_json, write_whole
+from spatial_audio_lm.metrics.sentence_checker import SentenceChecker
 from spatial_audio_lm.training.config import load_config
 
 
@@ -40,6 +48,8 @@ class Config:
     engine: EngineSettings = field(default_factory=EngineSettings)
     rewriting: RewritingSettings = field(default_factory=RewritingSettings)
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
+    similarity: bool = False  # check the likeness of sentences too
+    encoder: str | None = None  # of sentences, folder or Hub id; none: MiniLM
     max_left_out: float = 0.0  # share of captions that may be empty or no text; they are listed in facts/facts.json
     captions_per_shard: int = 200
     seed: int = 0
@@ -56,7 +66,9 @@ class Config:
 
 def job_of(config: Config) -> RewritingJob:
     """The job as its processes see it."""
-    checker = WordListChecker(config.verifier)
+    checker: CheckerChoice = WordListChecker(config.verifier)
+    if config.similarity:
+        checker = SentenceChecker(config.verifier, config.encoder)
     return RewritingJob(
         Path(config.output_dir), config.engine, checker, config.rewriting, config.seed, config.captions_per_shard
     )

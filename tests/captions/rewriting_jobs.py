@@ -1,7 +1,9 @@
 """A whole rewriting job as a function that can be called in another process, and killed there."""
 
 import os
+import resource
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from spatial_audio_lm.captions.prompts import Prompt
 from spatial_audio_lm.captions.rewriting_job import RewritingJob, begin_job, finish_job, run_job
 from spatial_audio_lm.captions.verification import VerifierSettings
 from spatial_audio_lm.errors import ConfigError
+from spatial_audio_lm.files import write_json
 from tests.captions.rule_engine import RuleEngine, RuleEngineChoice
 
 _WHO = ("a dog", "a man", "a child", "an engine", "a bell", "the rain", "a crowd", "a bird")
@@ -41,6 +44,14 @@ def rewrite(folder: str, count: int, per_shard: int, processes: int) -> None:
     begin_job(whole, items(count))
     run_job(whole, processes)
     finish_job(whole)
+
+
+def measured_rewrite(folder: str, count: int, per_shard: int, processes: int, measures: str) -> None:
+    """The whole job, and a file of its seconds and of the largest memory (MB) of it and of its workers."""
+    began = time.monotonic()
+    rewrite(folder, count, per_shard, processes)
+    peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    write_json(measures, {"seconds": time.monotonic() - began, "job_mb": peaks[0], "worker_mb": peaks[1]})
 
 
 @dataclass(frozen=True)
