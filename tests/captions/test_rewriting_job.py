@@ -172,8 +172,8 @@ def test_a_hundred_thousand_captions_killed_a_dozen_times(tmp_path: Path, capsys
     )
     with capsys.disabled():
         print(
-            f"\n{arguments[0] / found['seconds']:.0f} captions/s over two processes; at most {found['job_mb']:.0f} MB the "
-            f"job, {found['worker_mb']:.0f} MB a worker; killed by {', '.join(story)}"
+            f"\n{arguments[0] / found['seconds']:.0f} captions/s over two processes; at most {found['job_mb']:.0f} MB "
+            f"the job, {found['worker_mb']:.0f} MB a worker; killed by {', '.join(story)}"
         )
     assert len(story) == 12
     assert kill_resume.hashes(killed) == kill_resume.hashes(whole)
