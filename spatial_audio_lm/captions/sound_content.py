@@ -81,7 +81,7 @@ def content_rejections(
 
     spans = [(cue.start, cue.end) for cue in cues]
     denials = [
-        match[0] for match in _NEGATION.finditer(text) if not any(a <= match.start() < b for a, b in spans)
+        match[0] for match in _NEGATION.finditer(plain(text)) if not any(a <= match.start() < b for a, b in spans)
     ]  # fmt: skip
     if len(denials) > len(_NEGATION.findall(caption.lower())):
         found.append(Rejection("denied", None, f"denied by {denials[-1]!r}"))

@@ -17,7 +17,10 @@ _JOINT = re.compile(
     r"|(?:followed|accompanied|preceded) by|together with|along with)\b"
 )
 _SUBJECT_JOINTS = frozenset({"while", "whilst", "as", "with", "over", "amid", "when", "during", "alongside"})
-_RINGS_OUT = re.compile(r"r(?:ings?|inging|ang) out\b")  # said of any sound; a bell that rings has no "out"
+# said of any sound: "rings out", not of a bell that rings; "rises from below", not of a pitch that rises
+_RINGS_OUT = re.compile(
+    r"r(?:ings?|inging|ang) out\b|(?:ris(?:es?|ing)|descend(?:s|ing)?) (?:up |down )?from\b|open(?=:)"
+)
 _PRONOUNS = frozenset(words("it they he she its their his her which that who this these them"))
 _DETERMINERS = frozenset(
     words("a an the some several many two three four another other various multiple people someone")

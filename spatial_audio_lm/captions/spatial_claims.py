@@ -114,6 +114,8 @@ def _kept(reading: _Reading, caption: str) -> list[PlaceCue]:
                 if mine.attribute != cue.attribute or mine.words != cue.words:
                     continue
                 repeated = source[mine.start : mine.end] == quote
+                if cue.says and len(reading.parts) > 1:  # "the distant sound of rain and distant thunder": the second
+                    repeated = repeated and bool(_beside(reading.text, cue) & _beside(source, mine))
                 # "a roof" stays a roof wherever it is named; "nearby" of another sound is another fact
                 same = (repeated and not cue.says) or _of_same_sound(reading, cue, mine)
                 if same and (repeated if literally else cue.says and mine.says):
@@ -121,6 +123,12 @@ def _kept(reading: _Reading, caption: str) -> list[PlaceCue]:
                     kept.append(cue)
                     break
     return kept
+
+
+def _beside(text: str, cue: PlaceCue) -> set[tuple[int, str]]:
+    """The words on both sides of a cue, each with its side."""
+    before, after = text[: cue.start].split(), text[cue.end :].split()
+    return {(side, word.strip(",.;")) for side, word in ((-1, (before or ["^"])[-1]), (1, (after or ["$"])[0]))}
 
 
 def _of_same_sound(reading: _Reading, cue: PlaceCue, mine: PlaceCue) -> bool:

@@ -49,7 +49,7 @@ class VerifierSettings:
     min_recall: float = 0.75
     min_part_recall: float = 0.6
     added_manner: int = 1
-    min_similarity: float = 0.6
+    min_similarity: float = 0.55
 
     def __post_init__(self) -> None:
         for name in ("min_recall", "min_part_recall", "min_similarity"):

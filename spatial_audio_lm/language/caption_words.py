@@ -39,7 +39,8 @@ contain consist fill permeate pervade spread accompany follow precede combine jo
 describe imagine search find seem seems appear clear clearly distinct distinctly discernible unmistakable well
 person's microphone mic recorder receiver ear ears head feet body vantage perspective viewpoint
 
-hall booth studio cubicle closet auditorium venue left right linger hang trail tail laden rich filled prone
+hall booth studio cubicle closet auditorium venue left right above below beneath underneath overhead behind
+ahead front back near nearby far linger hang trail tail laden enclosed rich filled prone
 someone somebody way
 directly straight immediately slightly exactly precisely quite entirely altogether fully
 being set made make makes produce create give let go going produced generate
@@ -69,7 +70,7 @@ play give get use operate perform deliver do occur happen background foreground 
 distance away overhead far near proceed
 try attempt manage succession sequence series bunch bout pattern rate pace frequency volume pitch pitched tone
 somewhat particular particularly audibly several twice thrice instance interval intervals second minute
-lone single individual alone solo entire whole general various indistinct indistinctly unintelligible
+lone single individual person people alone solo entire whole general various indistinct indistinctly unintelligible
 """)
 )  # fmt: skip
 """Words of manner, number, time and course, which a caption may lose and still name the same sounds."""

@@ -36,11 +36,14 @@ _FOLLOWER = (
 )
 # "behind the house" and "above it" are places of something else
 _NO_THING = r"(?! (?:an?|the|his|hers?|him|them|its?|our|their|some|any|this|that|these|those|bars|\w+'s)\b)"
+# "the near upper right": what the words of a place are strung together to
+_CHAIN = r"(?:(?:very )?(?:far|near|close|distant|nearby|upper|lower|top|bottom)[ -]){0,3}"
+_END = r"(?:left|right|front|back|rear|end|side|corner)"
 
 
 def _side(name: str) -> str:
     part = r"(?: (?:side|corner|end|half|edge|ear|part|portion|area))?"
-    side = rf"(?:(?:far|near|upper|lower|top|bottom) )?{name}(?:[ -]hand)?{part}"
+    side = rf"{_CHAIN}{name}(?:[ -]hand)?{part}"
     return rf"(?:from|on|to|at|in|over on|by|towards?) {_WHOSE} {side}{_FOLLOWER}|(?:from|to) {name}{_STOP}"
 
 
@@ -56,11 +59,11 @@ _PLACE_PATTERNS: dict[str, str] = {
     rf"|(?:somewhere |directly |just |right )?above{_GOES_ON}|(?:high up|up high|higher up|high overhead)\b{_NO_THING}"
     rf"|from up\b(?! (?:close|front)\b)|from (?:on high|a height)\b"
     r"|(?:from|at|in) an elevated (?:position|spot|point|place)\b"
-    rf"|{_WHOSE} upper (?:left|right|front|back|rear|part|portion)\b",
+    rf"|{_WHOSE} {_CHAIN}(?:upper|top) {_CHAIN}(?:left|right|front|back|rear|part|portion)\b",
     "down": rf"(?:below|beneath|underneath|under) (?:{_LISTENER}|(?:my|your|our) feet)\b"
     rf"|(?:from|down) (?:below|beneath|underneath)\b{_NO_THING}|(?:below|underneath|beneath){_GOES_ON}"
     rf"|(?:low down|lower down|down low)\b|low to the ground\b|(?:from|at) (?:floor|ground) level\b|from down\b"
-    rf"|{_WHOSE} lower (?:left|right|front|back|rear|part|portion)\b",
+    rf"|{_WHOSE} {_CHAIN}(?:lower|bottom) {_CHAIN}(?:left|right|front|back|rear|part|portion)\b",
     "near": rf"(?:near|close|next|close by|near by) (?:to )?{_LISTENER}\b|beside {_LISTENER}\b|nearby\b{_NO_THING}"
     r"|near by\b|close by\b|(?:within|at) arm's (?:reach|length)\b|at (?:very )?close range\b|in close proximity\b"
     r"|(?:close|near) at hand\b|(?<!rev )(?<!pulls )(?<!pulling )(?<!shut )up close\b|(?:from|at) a close distance\b"
@@ -69,14 +72,14 @@ _PLACE_PATTERNS: dict[str, str] = {
     r"|from (?:very )?near\b(?! (?:an?|the|my|your)\b)"
     rf"|from (?:up |very )?close{_STOP}|(?:very|quite|really) (?:close|near){_FOLLOWER}"
     rf"|(?:from|at) a short distance\b|a short (?:distance|way) (?:away|off)\b|\bclose (?:sound|noise)\b"
-    rf"|{_WHOSE} near (?:left|right|end|side|corner|front|back|rear)\b",
+    rf"|{_WHOSE} {_CHAIN}(?:near|close|nearby) {_CHAIN}{_END}\b",
     "far": rf"far[ -]?away\b|far[ -]off\b|far from {_LISTENER}\b|from (?:very )?far\b(?! from\b)|afar\b|distant\b"
     r"|(?:from|at|in) (?:a|the) (?:great |long |large |far |considerable |good |fair )?distance\b"
     r"|(?:from|at) some distance\b|some (?:distance|way) (?:off|away)\b|a (?:long|good) (?:way|distance) (?:off|away)\b"
     rf"|far (?:off )?(?:to|on|over to|over on) {_WHOSE} (?:left|right|front|back|rear)\b"
     r"|far (?:behind|ahead|above|below|overhead|in front)\b"
     rf"|from a long way\b|(?:very|quite|really) far{_FOLLOWER}"
-    rf"|{_WHOSE} far (?:left|right|end|side|corner|back|front|rear)\b",
+    rf"|{_WHOSE} {_CHAIN}(?:far|distant) {_CHAIN}{_END}\b",
 }
 
 _ROOM_TAILS: dict[str, str] = {

@@ -68,7 +68,8 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
             "direction",
             (word,),
             True,
-            rf"(?:from|on|to|at) (?:the|my|your|our) {form}(?: side)?(?= \w+(?:[^s]s|ed|ing)\b)",
+            rf"(?:from|on|to|at) (?:the|my|your|our) {form}(?: side)?(?= \w+(?:[^s]s|ed|ing)\b)"
+            rf"|(?:fill|occup)\w+ (?:the|my|your) {form} (?:side|half|part|corner)\b",
         )
         for word, form in ((_LEFT, "left"), (_RIGHT, "right"), (_FRONT, "front"), (_BACK, "(?:back|rear)"))
     ),
@@ -187,7 +188,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         r"|adjacent) to (?:me|you|us|where|(?:my|your|our|the listener))|(?:beside|near|alongside|by) (?:me|you|us"
         r"|the (?:listener|microphone))\b|(?:close|near) at hand\b|within (?:easy |my |your )?(?:reach"
         r"|touching distance)\b|(?:by|next to|near|close to|in|at) (?:my|your|the listener's) (?:ear|ears|side"
-        r"|elbow)\b|(?:just |mere )?(?:inches|steps) (?:away|off|from)\b|a (?:step|pace|short (?:way"
+        r"|elbow)\b|(?:just |mere |only )(?:inches|steps) (?:away|off|from)\b|a (?:step|pace|short (?:way"
         r"|walk)) (?:away|off)\b|close (?:beside|enough|in front|to)\b|close(?=,)|close[ -](?:up|by|in)\b"
         r"|up close\b|nearby\b"
         r"|(?:very|really|quite|so|extremely) (?:close|near)\b|just (?:steps|feet|inches) away|(?:close"
@@ -206,9 +207,10 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         ("far",),
         True,
         r"(?:from|at|in|off in|into) (?:a|the|some)(?: \w+)? distance\b|far[ -]?(?:away|off)\b|(?:from )?afar\b"
-        r"|distant(?:ly)?\b|(?:far|long|good) (?:way|distance) (?:off|away|from)|(?:far|remote|distant|opposite"
-        r"|other|furthest|farthest) (?:end|side|corner|wall|left|right|back|front|rear|reaches|part)\b"
-        r"|far (?:behind|ahead|above|below|overhead|up|down|over|to|on|in|inside|at|from)\b|way off\b"
+        r"|distant(?:ly)?\b|(?:far|long|good) (?:way|distance) (?:off|away|from)|(?:opposite|other) (?:end|side|corner"
+        r"|wall)\b|(?:far|remote|distant|furthest|farthest) (?:end|side|corner|wall|left|right"
+        r"|back|front|rear|reaches|part)\b|far (?:behind|ahead|above|below|overhead|up|down|over|to|on|in"
+        r"|inside|at|from)\b|way off\b"
         r"|well (?:off|away)\b|a (?:long|good) way (?:off|away|behind|ahead|above|below|beneath|from|to|up|down"
         r"|over|in front|overhead)\b|from across (?:the|a) (?:\w+,? ){0,3}(?:room|space|hall|chamber)\b|from far\b"
         r"|at range\b",
@@ -294,7 +296,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         True,
         rf"(?:highly |very |strongly |extremely |heavily )?{_ECHO}\b|(?:boomy\b|reverby\b|reflective\b"
         rf"|reflections?\b|bounc\w+ around\b)|(?:booming|live|lively|ringing"
-        rf"|cathedral-like|bouncy){_OF_ROOM}|bounc\w+ off (?:the|its|all|every)(?: \w+)? (?:walls"
+        rf"|bouncy)(?:-\w+)?(?=,? (?:\w+,? )?{_ROOM}\b)|bounc\w+ off (?:the|its|all|every)(?: \w+)? (?:walls"
         r"|surfaces)\b",
     ),
     (
@@ -305,7 +307,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         r"|dampening|damping|sound-?proof\w*|sound-(?:dampen\w+|damp\w+)|anechoic|sound-?absorb\w*"
         r"|acoustically (?:treated|dry|dead|muffled|insulated"
         r"|absorbent))\b|(?:dry|dead|muffled|muted|padded|absorbent|insulated|dull|hushed|flat"
-        rf"|tight){_OF_ROOM}|{_ROOM} {_IS} (?:quite |very |rather )?(?:dry|dead|muffled|dampened"
+        rf"){_OF_ROOM}|{_ROOM} {_IS} (?:quite |very |rather )?(?:dry|dead|muffled|dampened"
         r"|damped)\b|absorbs? (?:the |its |most |all )?(?:sound|noise)|swallows? (?:the |its )?(?:sound|noise)",
     ),
     (

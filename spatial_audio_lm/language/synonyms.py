@@ -23,7 +23,7 @@ woman female lady women; boy lad male; girl lass female; child kid youngster chi
 baby infant newborn toddler; adult grown grownup; young youthful; old elderly older; laugh laughter giggle chuckle
 giggle snicker chortle; cry sob weep bawl wail whimper; scream shriek screech yell; shout yell holler scream call
 whisper hush; cheer applaud applause clap ovation; clap handclap hand; applause ovation cheering
-sing song vocal singing chant melody sung vocalist; chant recite; music musical melody tune song
+sing song vocal singing chant melody sung vocalist voice; chant recite; music musical melody tune song
 play perform performance playing; instrument instrumental; sneeze sternutation; cough hack
 breath breathe breathing inhale exhale respiration pant; pant gasp; snore snoring; burp belch; hiccup hiccough
 sniff sniffle snuffle; kiss smooch; chew munch crunch eat; swallow gulp; whistle whistling tweet
