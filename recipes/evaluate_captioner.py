@@ -20,7 +20,7 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ from spatial_audio_lm.training.config import load_config
 # What captioner-tiny has to reach on unseen clips in unseen rooms.
 GOALS = {"direction_right": 0.80, "sound_right": 0.60}
 HEARD = "heard"
+RESAMPLES = 1000  # of the intervals
 FOLDERS = ("checkpoint", "data", "test_bank", "heads", "output_dir")  # of this machine: not in the results
 
 
@@ -196,13 +197,19 @@ def main(config: Config) -> dict[str, list[Measure]]:
     ]
     groups = [recording_of(item) for item in played]
     captions = {HEARD: heard} | beside(heard, sounds, attributes, config.seed)
-    rows = {name: spatial_caption_measures(said, true, groups=groups) for name, said in captions.items()}
+    resamples = {name: RESAMPLES if name == HEARD else 1 for name in captions}
+    rows = {
+        name: spatial_caption_measures(said, true, groups=groups, resamples=resamples[name])
+        for name, said in captions.items()
+    }
     note = f"BLEU, ROUGE-L and CIDEr-D: against {config.num_references} template captions a scene.\n"
     try:
         for name, said in captions.items():
-            rows[name] += caption_measures(said, references, config.scores, groups)
+            rows[name] += caption_measures(said, references, config.scores, groups, resamples[name])
     except MissingExtraError as error:
         note = f"No {', '.join(config.scores)}: {error}.\n"
+    for name in rows.keys() - {HEARD}:  # one drawing is no interval
+        rows[name] = [replace(measure, interval=None) for measure in rows[name]]
     if config.data is not None:  # goals are for recorded sounds
         rows[HEARD] = with_goals(rows[HEARD], GOALS)
 

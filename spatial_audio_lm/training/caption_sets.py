@@ -21,7 +21,7 @@ from spatial_audio_lm.errors import ConfigError, DataError, SpatialAudioError
 from spatial_audio_lm.language.attributes import ATTRIBUTE_WORDS, SpatialAttributes, drop_attributes, spatial_attributes
 from spatial_audio_lm.language.templates import write_caption
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
-from spatial_audio_lm.simulation.rir_bank import RirBank
+from spatial_audio_lm.simulation.rir_bank import BankSettings, RirBank
 from spatial_audio_lm.training.data_order import ItemKey, item_generator
 from spatial_audio_lm.training.heard_recordings import Recordings
 
@@ -55,14 +55,24 @@ class SceneSounds:
     def __len__(self) -> int:
         return self.plan.num_scenes
 
+    @cached_property
+    def sound_plan(self) -> FeaturePlan:
+        """The same scenes, kept as sound."""
+        return replace(self.plan, extractor=AsSound())
+
+    @cached_property
+    def bank_settings(self) -> BankSettings:
+        """Of the rooms, which say rate and format."""
+        return RirBank(self.plan.bank_folder).settings
+
     def __call__(self, number: int) -> SpatialAudio:
-        settings = RirBank(self.plan.bank_folder).settings
-        waveform = scene_batch(replace(self.plan, extractor=AsSound()), [number])["waveform"][0]
+        waveform = scene_batch(self.sound_plan, [number])["waveform"][0]
+        settings = self.bank_settings
         return SpatialAudio.from_array(waveform, settings.sample_rate, format=settings.receiver_format)
 
     def digest(self) -> str:
         """That of everything that the scenes depend on."""
-        return replace(self.plan, extractor=AsSound()).digest()
+        return self.sound_plan.digest()
 
 
 class SceneCaptions:
