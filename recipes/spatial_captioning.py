@@ -104,6 +104,7 @@ class Language:
 @dataclass
 class Optim:
     lr: float = 1e-4
+    mapper_lr_scale: float = 1.0  # of the mapper's: vectors of length 1 are small numbers, which a new mapper amplifies
     weight_decay: float = 0.01
     schedule: str = "cosine"  # or linear
     warmup_steps: int = 500
@@ -139,6 +140,8 @@ def check(config: Config) -> None:
         raise ConfigError(f"optim.schedule is {config.optim.schedule!r}; expected one of {', '.join(SCHEDULES)}")
     if config.language.name is not None and config.language.model:
         raise ConfigError("language.model is of a language model of our own: leave it empty, or language.name null")
+    if not config.optim.mapper_lr_scale > 0:
+        raise ConfigError(f"optim.mapper_lr_scale is {config.optim.mapper_lr_scale}; expected more than 0")
     if min(config.batch_size, config.validation_recordings, config.num_processes) < 1:
         raise ConfigError("batch_size, validation_recordings and num_processes must be at least 1")
     if config.scenes.procedural_seeds > FIRST_UNSEEN_SEED:
@@ -283,7 +286,11 @@ def main(config: Config) -> Path:
     # optimizer
     optim = config.optim
     learner = TrainedPart(model)
-    optimizer = torch.optim.AdamW(layerwise_groups(learner, optim.lr, optim.weight_decay))
+    scale = optim.mapper_lr_scale  # the mapper is the upper of two layers
+    groups = layerwise_groups(
+        learner, scale * optim.lr, optim.weight_decay, 1 / scale, 1, lambda name: int("prefix_mapper" in name)
+    )
+    optimizer = torch.optim.AdamW(groups)
     schedule = SCHEDULES[optim.schedule](optimizer, optim.warmup_steps, config.loop.steps)
 
     # step

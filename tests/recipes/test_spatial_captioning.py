@@ -112,6 +112,22 @@ def test_the_cache_holds_what_the_ear_hears(trained: Path, heard: tuple[str, ...
         recipe.fill_embeddings(trained / "heard", recipe.EmbeddingPlan(folder, captions.recordings, per_shard=7))
 
 
+def test_several_processes_and_a_second_begin_give_the_same_vectors(
+    tmp_path: Path, trained: Path, heard: tuple[str, ...]
+) -> None:
+    recipe = recipe_jobs.load("spatial_captioning")
+    config = recipe_jobs.RECIPES / "configs/spatial_captioning/tiny.yaml"
+    captions = recipe.captions_of(recipe.load_config(recipe.Config, ["--config", str(config), *heard]), RATE)
+    folder = str(recipe.checkpoint_folder("elsa-tiny"))
+    whole = recipe.fill_embeddings(trained / "heard", recipe.EmbeddingPlan(folder, captions.recordings))
+    plan = recipe.EmbeddingPlan(folder, captions.recordings, per_shard=16)
+    assert torch.equal(recipe.fill_embeddings(tmp_path, plan, num_processes=2), whole)
+    before = (tmp_path / "shard-00001.safetensors").read_bytes()
+    (tmp_path / "shard-00001.safetensors").unlink()
+    assert torch.equal(recipe.fill_embeddings(tmp_path, plan), whole)
+    assert (tmp_path / "shard-00001.safetensors").read_bytes() == before
+
+
 def test_captions_are_true_and_new_in_every_epoch(heard: tuple[str, ...]) -> None:
     recipe = recipe_jobs.load("spatial_captioning")
     config = recipe_jobs.RECIPES / "configs/spatial_captioning/tiny.yaml"
@@ -188,6 +204,7 @@ def test_settings_that_contradict_each_other_are_refused(
         (("--optim.schedule", "steps"), "expected one of linear, cosine"),
         (("--language.name", str(language_model)), "language.model is of a language model of our own"),
         (("--batch_size", "0"), "must be at least 1"),
+        (("--optim.mapper_lr_scale", "0"), "expected more than 0"),
         (("--scenes.procedural_seeds", "2000000000"), "are for tests"),
         (("--scenes.procedural_share", "0"), "no sound to place"),
         (("--model", "{prefix_length: 0}", *heard), "prefix_length is 0"),
