@@ -49,6 +49,19 @@ SAID = {
     },
     "he left his back door open in front of me": {"direction": "front"},
     "left behind on the left": {"direction": "left"},
+    "rain somewhere above in a cavernous, echo-filled room": {
+        "elevation": "up",
+        "size": "large",
+        "reverberation": "highly reverberant",
+    },
+    "bees from the near upper right": {"direction": "right", "elevation": "up", "distance": "near"},
+    "a bell from the distant left, at arm's length": {"direction": "left"},
+    "in a snug, soundproofed booth, a few steps away": {
+        "distance": "near",
+        "size": "small",
+        "reverberation": "acoustically dampened",
+    },
+    "far behind, low to the ground": {"direction": "back", "elevation": "down", "distance": "far"},
 }
 DENIED = {
     "a dog barking, not from the left": {},
@@ -90,6 +103,10 @@ NOT_SAID = (
     "so far so good",
     "an echoing voice",
     "a big engine",
+    "the car pulls up close",
+    "clouds above and below a ridge",
+    "up front",
+    "a boomy voice",
 )
 CONTRADICTIONS = (
     "a dog on the left and a cat on the right",
