@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import datasets
 import numpy as np
 
 from spatial_audio_lm.captions.chat_formats import require_no_marker
@@ -216,6 +215,8 @@ def _item(
 
 
 def _open(settings: SourceSettings) -> Any:
+    import datasets  # here: the workers of a job, which read facts that were written down, need none of it
+
     path = Path(settings.path)
     if not settings.path:
         raise ConfigError("no source is given; set source.path to a file, a folder or a name on the Hub")

@@ -6,12 +6,6 @@ from typing import Any, Literal
 
 from spatial_audio_lm.captions.engines import Engine, require_room
 from spatial_audio_lm.captions.rewriting import LlamaCppEngine, try_gguf
-from spatial_audio_lm.captions.transformers_engine import (
-    DTYPES,
-    TransformersEngine,
-    count_tokens,
-    longest_context,
-)
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import sha256_of_file
 
@@ -39,12 +33,8 @@ class EngineSettings:
     gpu_layers: int = 0
     revision: str | None = None
     device: str = "cpu"
-    dtype: str = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: int = 16
-
-    def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ConfigError(f"dtype is {self.dtype!r}; expected one of {', '.join(DTYPES)}")
 
     def identity(self) -> dict[str, Any]:
         """What answers depend on: the model's weights, and what decides how its sums are rounded."""
@@ -71,6 +61,8 @@ class EngineSettings:
         if self.kind == "llama_cpp":
             counts, context = try_gguf(self.model, self.context, self.gpu_layers, prompts), self.context
         else:
+            from spatial_audio_lm.captions.transformers_engine import count_tokens, longest_context
+
             counts = count_tokens(self.model, self.revision, prompts)
             context = longest_context(self.model, self.revision, self.context)
         require_room(max(counts), max_tokens, context, "the longest prompt")
@@ -83,6 +75,9 @@ class EngineSettings:
         """
         if self.kind == "llama_cpp":
             return LlamaCppEngine(self.model, self.context, self.threads, self.gpu_layers, tried=True)
+        # Here: importing transformers' models takes seconds, and every worker of llama.cpp would wait for them.
+        from spatial_audio_lm.captions.transformers_engine import TransformersEngine
+
         return TransformersEngine(self.model, self.revision, self.device, self.dtype, self.batch_size, self.context)
 
 
