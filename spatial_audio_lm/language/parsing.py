@@ -23,8 +23,10 @@ _ROOM = r"(?:room|space|hall|chamber|auditorium|enclosure|booth|studio|cubicle|c
 _THIS_ROOM = rf"(?:the|an?|this) (?:[a-z-]+,? ){{0,4}}?{_ROOM}"
 _STOP = r"(?= ?(?:$|[^ \w'-]))"  # end of the text, or punctuation
 # What may follow "above" or "below" where nothing is named that it would be above or below of.
-_GOES_ON = rf"(?:{_STOP}|(?= (?:and(?! (?:above|below|beneath|under)\b)|but|in|inside|within|on|to|at|from|with|while"
+_GOES_ON = (
+    rf"(?:{_STOP}|(?= (?:and(?! (?:above|below|beneath|under)\b)|but|in|inside|within|on|to|at|from|with|while"
     r"|near|nearby|close|far|is|can|comes?)\b))"
+)
 # What may follow "on the left" or "at the back". A noun may not: it would be the left or the back of that thing.
 _FOLLOWER = (
     rf"(?:(?= of (?:{_LISTENER}|{_THIS_ROOM})\b)|{_STOP}|(?= (?:and|or|but|while|as|in|inside|on|at|from|to|within|with"
