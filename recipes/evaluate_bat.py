@@ -31,6 +31,7 @@ from spatial_audio_lm.data.clip_folders import folder_clips, procedural_clips
 from spatial_audio_lm.data.unseen_scenes import CLIPS_PER_KIND, UNSEEN_SCENES, bank_of_rooms
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import write_json, write_whole
+from spatial_audio_lm.language.answers import write_place
 from spatial_audio_lm.language.question_types import QUESTION_TYPES
 from spatial_audio_lm.language.sound_names import answer_name
 from spatial_audio_lm.metrics.question_answering import AnsweredQuestions, question_measures
@@ -46,6 +47,7 @@ from spatial_audio_lm.question_answering.question_files import read_evaluation_q
 from spatial_audio_lm.question_answering.question_settings import QuestionSettings
 from spatial_audio_lm.question_answering.records import SpatialQuestion
 from spatial_audio_lm.question_answering.scene_drawing import draw_scene
+from spatial_audio_lm.question_answering.scene_facts import Margins, placed_sounds
 from spatial_audio_lm.question_answering.scene_recordings import SceneRecordings, scenes_file, write_scenes
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.head_files import SPHERE, HeadStore
@@ -203,6 +205,7 @@ def measures_of(
     truth: Sequence[str | None],
     answers: Sequence[str],
     names: Sequence[str],
+    is_clear: Sequence[bool],
     embedder: SentenceEmbedder | None,
 ) -> list[Measure]:
     """The measures of the questions that have a true answer."""
@@ -213,8 +216,19 @@ def measures_of(
         [answers[index] for index in known],
         names,
         [questions[index].scene_id for index in known],
+        [is_clear[index] for index in known],
     )
     return question_measures(items, embedder)
+
+
+def asks_for_a_clear_place(question: SpatialQuestion, scene: SceneRecord) -> bool:
+    """Whether the place that is the answer lies clearly to one side of every plane; False if the answer is no place."""
+    meant = [
+        sound
+        for sound in placed_sounds(scene)
+        if write_place(sound.azimuth_deg, sound.elevation_deg, sound.distance_m) == question.answer
+    ]
+    return bool(meant) and all(sound.is_clear(Margins()) for sound in meant)
 
 
 def controls_table(rows: dict[str, list[Measure]]) -> str:
@@ -248,10 +262,11 @@ def main(config: Config) -> dict[str, list[Measure]]:
     sounding = {source.sound_class for scene in scenes.scenes for source in scene.sources}
     names = sorted(answer_name(name) for name in sounding)
     truth: list[str | None] = [question.answer for question in questions]
-    rows = {name: measures_of(questions, truth, said, names, embedder) for name, said in answers.items()}
+    clear = [asks_for_a_clear_place(question, scenes.scenes[scenes.number_of(question)]) for question in questions]
+    rows = {name: measures_of(questions, truth, said, names, clear, embedder) for name, said in answers.items()}
     if "swapped" in answers:
         turned = [mirrored_answer(question) for question in questions]
-        rows["swapped, turned over"] = measures_of(questions, turned, answers["swapped"], names, embedder)
+        rows["swapped, turned over"] = measures_of(questions, turned, answers["swapped"], names, clear, embedder)
     if config.data is not None:  # goals are for recorded sounds
         goals = dict(GOALS)
         for measure in rows[HEARD]:

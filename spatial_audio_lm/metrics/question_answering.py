@@ -3,7 +3,8 @@
 - A, C (what sounds): macro average precision with the cosine between the whole answer and each class name as score, as
   the published script computes what the papers call mAP; the mean cosine between answer and truth, which DSpAST's text
   describes, has a name of its own. Beside them the share of the sounds that are named, which needs no embedding.
-- B, D (where): direction of eight, each axis by itself, and the distance error rate at half a metre.
+- B, D (where): direction of eight, each axis by itself, and the distance error rate at half a metre; where it is known
+  which places lie clearly to one side of every plane, the direction of those by itself.
 - E (comparisons): yes or no for direction and distance, and the mean of the two; the other three kinds as diagnosis.
 
 Every type has its unparsable rate. Chance is measured: the true answers in random order, and the best constant answer.
@@ -58,6 +59,9 @@ class AnsweredQuestions:
         answer: the model's.
         names: of all sound classes, as true answers have them.
         group: label of what is not independent (scene, dry clip, room); None: every question by itself.
+        is_clear: whether the place that is asked for lies clearly to one side of every plane: of a sound straight ahead
+            nobody hears whether it is left or right. Such places have a direction accuracy of their own beside that of
+            all; None: not known, and not measured.
 
     Raises:
         DataError: different lengths, or none at all.
@@ -69,11 +73,11 @@ class AnsweredQuestions:
     answer: Sequence[str]
     names: Sequence[str]
     group: Sequence[Any] | None = None
+    is_clear: Sequence[bool] | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.question_type), len(self.truth), len(self.answer)}
-        if self.group is not None:
-            lengths.add(len(self.group))
+        lengths |= {len(values) for values in (self.group, self.is_clear) if values is not None}
         if len(lengths) != 1 or lengths == {0}:
             raise DataError(f"types, truths, answers and groups need one entry a question, and one question; {lengths}")
         for name in set(self.question_type):
@@ -81,7 +85,13 @@ class AnsweredQuestions:
 
     def of_types(self, names: Sequence[str]) -> "AnsweredQuestions | None":
         """Those of some types; None if there are none."""
-        kept = [index for index, name in enumerate(self.question_type) if name in names]
+        return self._at([index for index, name in enumerate(self.question_type) if name in names])
+
+    def clear_ones(self) -> "AnsweredQuestions | None":
+        """Those about clear places; None if there are none, or none is known to be one."""
+        return self._at([index for index, clear in enumerate(self.is_clear or ()) if clear])
+
+    def _at(self, kept: Sequence[int]) -> "AnsweredQuestions | None":
         if not kept:
             return None
 
@@ -89,8 +99,9 @@ class AnsweredQuestions:
             return [values[index] for index in kept]
 
         groups = range(len(self.truth)) if self.group is None else self.group
+        clear = None if self.is_clear is None else chosen(self.is_clear)
         return AnsweredQuestions(
-            chosen(self.question_type), chosen(self.truth), chosen(self.answer), self.names, chosen(groups)
+            chosen(self.question_type), chosen(self.truth), chosen(self.answer), self.names, chosen(groups), clear
         )
 
 
@@ -128,6 +139,12 @@ def question_measures(
             _require_known(items)
         ruled = {rule: apply_rule(rule, items.answer, items.truth, seed) for rule in rules}
         measures += [_measure(key, title, rule, result, items, resamples, seed) for rule, result in ruled.items()]
+        clear = items.clear_ones() if kind.answer == "place" else None
+        if clear is not None:
+            result = apply_rule(DIRECTION, clear.answer, clear.truth, seed)
+            measures.append(
+                _measure(f"{key}_clear", f"{title} clearly aside", DIRECTION, result, clear, resamples, seed)
+            )
         unreadable = np.any([result.unreadable for result in ruled.values()], axis=0)
         shared = kind.name in ("MIXUP_NONBINARY_DIRECTION", "MIXUP_NONBINARY_DISTANCE")  # two types with one prefix
         measures.append(_unparsable(f"{key}_{kind.answer}" if shared else key, title, unreadable, items))

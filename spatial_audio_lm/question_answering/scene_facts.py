@@ -5,6 +5,8 @@ near sound straight on the left and a far one halfway to the left are told apart
 not asked about: a side is a fact only where both readings agree, and by more than a margin.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +43,10 @@ class PlacedSound:
     def sides(self) -> Sides:
         """Left or right, front or behind, above or below."""
         return sides_of(self.azimuth_deg, self.elevation_deg)
+
+    def is_clear(self, margins: Margins) -> bool:
+        """Whether it lies to one side of each of the three planes by as much as two sounds that are compared differ."""
+        return bool((np.abs(self.direction) >= margins.direction).all())
 
     @property
     def distance_in_steps(self) -> float:

@@ -73,6 +73,19 @@ def test_directions_distances_and_what_cannot_be_read():
     assert rows["B_direction_accuracy"].details["unparsable"] == pytest.approx(3 / 6)
 
 
+def test_clear_places_have_a_direction_accuracy_of_their_own():
+    truth = ["left, front, above; 2m"] * 4 + ["Yes"]
+    answer = [*truth[:2], "right, front, above; 2m", "left, behind, above; 2m", "Yes"]
+    kinds, clear = ["DOA"] * 4 + ["MIXUP_DIRECTION"], [True, False, True, False, False]
+    rows = measured(kinds, truth, answer, is_clear=clear)
+    assert rows["B_direction_accuracy"].value == pytest.approx(2 / 4)
+    assert (rows["B_clear_direction_accuracy"].value, rows["B_clear_direction_accuracy"].items) == (1 / 2, 2)
+    for unknown in (None, [False] * 5):
+        assert not any("clear" in key for key in measured(kinds, truth, answer, is_clear=unknown))
+    with pytest.raises(DataError, match="need one entry a question"):
+        measured(kinds, truth, answer, is_clear=clear[1:])
+
+
 def test_chance_is_that_of_the_answers_in_random_order():
     truth = places(2000)
     rows = measured("MIXUP_SINGLE_DOA", truth, places(2000, seed=1))

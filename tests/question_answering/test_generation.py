@@ -13,7 +13,7 @@ from spatial_audio_lm.question_answering.balance import answer_balance
 from spatial_audio_lm.question_answering.generation import SceneQuestions, question_about
 from spatial_audio_lm.question_answering.question_settings import QuestionSettings
 from spatial_audio_lm.question_answering.records import SpatialQuestion
-from spatial_audio_lm.question_answering.scene_facts import placed_sounds
+from spatial_audio_lm.question_answering.scene_facts import Margins, PlacedSound, placed_sounds
 from tests.question_answering.placed_scenes import Place, scene
 
 BELL: Place = ("bell", 60.0, 30.0, 1.0)
@@ -244,3 +244,10 @@ def test_impossible_settings_are_refused(settings, message) -> None:
 def test_impossible_sets_are_refused(changes) -> None:
     with pytest.raises(ConfigError, match="expected at least one scene"):
         SceneQuestions(**{"scenes": [scene(BELL)], **changes})
+
+
+def test_a_clear_place_is_off_every_plane() -> None:
+    for azimuth_deg, elevation_deg, expected in (
+        (45.0, 30.0, True), (-135.0, -30.0, True), (5.0, 30.0, False), (95.0, 30.0, False), (45.0, 8.0, False),
+    ):  # fmt: skip
+        assert PlacedSound("rain", azimuth_deg, elevation_deg, 2.0).is_clear(Margins()) == expected

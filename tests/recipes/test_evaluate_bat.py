@@ -129,6 +129,7 @@ def test_goals_stand_beside_recorded_sounds(
     (measures,) = recipe.main(config).values()
     goals = {measure.key: measure for measure in measures if measure.goal is not None}
     assert set(goals) == {*recipe.GOALS, "B_distance_error_rate"}
+    assert any(measure.key == "B_clear_direction_accuracy" for measure in measures)
     distance = goals["B_distance_error_rate"]
     assert distance.goal == pytest.approx(0.65 * distance.beside["chance"])
     table = (tmp_path / "out" / "table.md").read_text()
