@@ -4,11 +4,16 @@
 
 The dataclass is the one list of what can be set, with types and defaults; jsonargparse checks values against it. Keys
 are checked before, so that a misspelt one is answered with the nearest that exists.
+
+Of a section that is a dict (`model`, a model's own settings) one rule holds: `--model.hidden_size 16` sets one key on
+top of the file's (or the default's), and `--model '{hidden_size: 16}'` gives the section whole. What was in it then no
+longer counts, which a warning says, key by key.
 """
 
 import argparse
 import dataclasses
 import difflib
+import logging
 import re
 import types
 import typing
@@ -22,9 +27,11 @@ from transformers import PretrainedConfig
 
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import write_whole
-from spatial_audio_lm.training.strict_yaml import read_yaml
+from spatial_audio_lm.training.strict_yaml import read_yaml, yaml_value
 
 Config = TypeVar("Config")
+
+log = logging.getLogger(__name__)
 
 _IN_WORDS = {
     "int": "a whole number",
@@ -65,7 +72,7 @@ def load_config(cls: type[Config], argv: Sequence[str] | None = None) -> Config:
             _check_option(cls, option)
     content = read_yaml(found.config) if found.config else {}
     _check_section(cls, content, "")
-    return _build(cls, content, rest)
+    return _build(cls, content, _set_dicts(cls, content, rest))
 
 
 def require_known(section: str, given: Collection[str], known: Collection[str]) -> None:
@@ -163,7 +170,68 @@ def _check_section(cls: Any, content: dict[str, Any], prefix: str) -> None:
             )
 
 
+def _set_dicts(cls: Any, content: dict[str, Any], overrides: list[str]) -> list[str]:
+    """Put what the command line says of dicts into the file's content; gives back the other overrides."""
+    tokens, others = list(overrides), []
+    while tokens:
+        token = tokens.pop(0)
+        option, equals, text = token[2:].partition("=")
+        found = _dict_of(cls, option.split(".")) if token.startswith("--") else None
+        if found is None:
+            others.append(token)
+            continue
+        if not equals and (not tokens or tokens[0].startswith("--")):
+            raise ConfigError(f"--{option} needs a value")
+        value = yaml_value(text if equals else tokens.pop(0), option)
+        sections, field, keys = found
+        place = content
+        for name in sections:
+            place[name] = place.get(name) or {}  # an optional section may be null
+            place = place[name]
+        if field.name not in place:
+            made = field.default_factory() if callable(field.default_factory) else field.default
+            place[field.name] = made if isinstance(made, dict) else {}
+        if keys:
+            _set_key(place[field.name], keys, value, option)
+            continue
+        if isinstance(value, dict) and isinstance(place[field.name], dict):
+            if gone := sorted(set(place[field.name]) - set(value)):
+                log.warning(
+                    "--%s gives the section whole: %s of it no longer count; --%s.KEY VALUE sets one key on top",
+                    option,
+                    ", ".join(gone),
+                    option,
+                )
+        place[field.name] = value
+    return others
+
+
+def _dict_of(cls: Any, parts: list[str]) -> tuple[list[str], dataclasses.Field, list[str]] | None:
+    """Where an option leads into a dict: the sections before it, its field, and the keys in it."""
+    for index, part in enumerate(parts):
+        field = next((field for field in dataclasses.fields(cls) if field.name == part), None)
+        if field is None:
+            return None
+        hint = typing.get_type_hints(cls)[part]
+        kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+        if any(typing.get_origin(kind) is dict for kind in kinds):
+            return parts[:index], field, parts[index + 1 :]
+        if (cls := _dataclass_in(hint)) is None:
+            return None
+    return None
+
+
+def _set_key(place: dict[str, Any], keys: list[str], value: Any, option: str) -> None:
+    for key in keys[:-1]:
+        if not isinstance(place, dict) or not isinstance(place.setdefault(key, {}), dict):
+            raise ConfigError(f"--{option} sets a key in {key}, which is no section but {place[key]!r}")
+        place = place[key]
+    place[keys[-1]] = value
+
+
 def _check_option(cls: Any, option: str) -> None:
+    if (found := _dict_of(cls, option.split("."))) is not None and all(found[2]):
+        return  # what keys a dict may have, the recipe knows (`require_known`)
     section, prefix = cls, ""
     for part in option.split("."):
         fields = _sections(section) if section is not None else {}

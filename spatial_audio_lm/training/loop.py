@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from spatial_audio_lm.errors import ConfigError, DataError
+from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.training.checkpointing import Checkpoints
 from spatial_audio_lm.training.config import save_config
 from spatial_audio_lm.training.data_order import EpochSampler
 from spatial_audio_lm.training.ema import WeightAverage
 from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.random_state import random_state, seed_everything, set_random_state
+from spatial_audio_lm.training.saving_on_error import Diverged, SavingOnError
 from spatial_audio_lm.training.stopping import StopRequest
 from spatial_audio_lm.training.tracking import MetricsLog, add_to_means, build_accelerator, take_means
 from spatial_audio_lm.training.training_state import Progress, Stateful, TrainingState
@@ -70,15 +71,15 @@ def train(
         config: of the loop.
         accelerator: from `build_accelerator`; None builds one.
         ema: updated after every step, saved, and swapped in for evaluation. `ema.copy_to(model)` is left to the recipe.
-        evaluate: `(model in eval mode, progress) -> numbers`, without gradient, in every process; what it draws does
-            not move the training's random numbers.
+        evaluate: `(model in eval mode, progress) -> numbers`, without gradient, everywhere; its random numbers are its own.
         state: more to save and resume, by name.
         settings: the recipe's whole config dataclass, which a resumed training must share; None takes `config`.
 
     Raises:
         ConfigError: settings that cannot work, that differ from those of the training to resume, or a folder in use.
         CheckpointError: the checkpoint does not fit the model.
-        DataError: the loss or its gradient is not finite; names step, items and the last good checkpoint.
+        Diverged: the loss or its gradient is not finite; names step, items and the last good checkpoint.
+        Exception: what loader or step raise; the state from before is saved first, and the message ends with where.
         SystemExit: after SIGTERM or SIGINT, with a checkpoint saved; status 143 or 130.
     """
     settings = config if settings is None else settings
@@ -117,23 +118,24 @@ def train(
 
         # ---- training
         model.train()
-        batches = _batches(loader, sampler, progress)
+        batches, saving = _batches(loader, sampler, progress), SavingOnError(training, model, state or {})
         while progress.step < config.steps:
             optimizer.zero_grad(set_to_none=True)
-            for part in range(config.accumulate):
-                items, batch = next(batches)
-                batch = send_to_device(batch, accelerator.device)
-                waits = part < config.accumulate - 1  # gradients are exchanged between processes once a step
-                with accelerator.no_sync(wrapped) if waits else contextlib.nullcontext():
-                    with torch.autocast(accelerator.device.type, torch.bfloat16, config.mixed_precision == "bf16"):
-                        loss, scalars = step(wrapped, batch, progress)
-                    value = loss.item()
-                    _check_finite("loss", value, progress, items, last_saved)
-                    (loss / config.accumulate).backward()
-                add_to_means(progress.means, {"loss": value, **{name: float(x) for name, x in scalars.items()}})
-                progress.batch += 1
-            norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf).item()
-            _check_finite("norm of the gradient", norm, progress, items, last_saved)
+            with saving.watch(progress, last_saved):
+                for part in range(config.accumulate):
+                    items, batch = next(batches)
+                    batch = send_to_device(batch, accelerator.device)
+                    waits = part < config.accumulate - 1  # gradients are exchanged between processes once a step
+                    with accelerator.no_sync(wrapped) if waits else contextlib.nullcontext():
+                        with torch.autocast(accelerator.device.type, torch.bfloat16, config.mixed_precision == "bf16"):
+                            loss, scalars = step(wrapped, batch, progress)
+                        value = loss.item()
+                        _check_finite("loss", value, progress, items, last_saved)
+                        (loss / config.accumulate).backward()
+                    add_to_means(progress.means, {"loss": value, **{name: float(x) for name, x in scalars.items()}})
+                    progress.batch += 1
+                norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf).item()
+                _check_finite("norm of the gradient", norm, progress, items, last_saved)
             add_to_means(progress.means, {"gradient_norm": norm, "learning_rate": optimizer.param_groups[0]["lr"]})
             optimizer.step()
             if schedule is not None:
@@ -174,7 +176,7 @@ def _batches(loader: DataLoader, sampler: EpochSampler, progress: Progress) -> I
 
 def _check_finite(name: str, value: float, progress: Progress, items: list[int], last: Path | None) -> None:
     if not math.isfinite(value):
-        raise DataError(
+        raise Diverged(
             f"{name} is {value} in step {progress.step + 1} (epoch {progress.epoch}, items {items}); last good "
             f"checkpoint: {last or 'none'}. Look at these items, lower the learning rate or set clip_norm"
         )

@@ -52,6 +52,24 @@ for _tag, _pattern, _first in (
     _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
+def yaml_value(text: str, name: str) -> Any:
+    """What a value on a command line means: the same as in a file.
+
+    Args:
+        text: of the value.
+        name: of the option, for the error.
+
+    Raises:
+        ConfigError: no YAML, or against the rules above.
+    """
+    try:
+        return _StrictLoader(text).get_single_data()
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{name}: {error.problem}, in {text!r}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
@@ -66,7 +84,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         content = _StrictLoader(text).get_single_data()
     except OSError as error:
-        raise ConfigError(f"{name}: {error.strerror}") from error
+        raise ConfigError(f"{path}: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise ConfigError(f"{name}:{line} {error.problem}") from error

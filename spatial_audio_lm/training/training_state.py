@@ -113,9 +113,15 @@ class TrainingState:
         saved = loop["data"]
         changed += [f"{key}: {saved.get(key)} -> {now}" for key, now in self.data.items() if saved.get(key) != now]
         if changed:
+            advice = ""
+            if saved.get("items") != self.data["items"]:
+                advice = (
+                    ". items are those of the data, a folder of which must not change between stop and resume: put back "
+                    "what was taken out, in place of a file that cannot be read any other under the same name"
+                )
             raise ConfigError(
                 f"{path.name} was trained with other settings ({'; '.join(changed)}): set them back, or start anew in "
-                "another output_dir"
+                f"another output_dir{advice}"
             )
         for name, part in self.parts.items():
             state = read_state(path, name)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -24,6 +24,8 @@ class Recipe:
     name: str = "tiny"
     layers: int = 2
     sounds: list[str] = dataclasses.field(default_factory=list)
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    shares: dict[str, float] = dataclasses.field(default_factory=lambda: {"bell": 0.5, "rain": 0.5})
     data: str | None = dataclasses.field(default=None, metadata=MAY_CHANGE)
     optim: Optim = dataclasses.field(default_factory=Optim)
     teacher: Optim | None = None
@@ -53,6 +55,28 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_defaults(from_yam
         loop=LoopConfig(steps=7),
     )
     assert load_config(Recipe, []) == Recipe()
+
+
+SIZES = "model: {hidden_size: 48, layers: 2, text: {size: 8, width: 3}}"
+
+
+def test_one_key_of_a_dict_is_set_on_top_of_the_files(from_yaml, caplog: pytest.LogCaptureFixture):
+    found = from_yaml(SIZES, "--model.hidden_size", "16", "--model.eps=1e-6", "--model.text.size", "4", "--layers", "3")
+    assert found.model == {"hidden_size": 16, "layers": 2, "text": {"size": 4, "width": 3}, "eps": 1e-6}
+    assert found.layers == 3 and not caplog.text
+    assert from_yaml("layers: 4", "--model.sizes", "[1, 2]").model == {"sizes": [1, 2]}
+    assert from_yaml("layers: 4", "--shares.bell", "0.25").shares == {"bell": 0.25, "rain": 0.5}
+    assert Recipe().shares == {"bell": 0.5, "rain": 0.5}
+
+
+def test_a_dict_given_whole_replaces_the_files_and_says_so(from_yaml, caplog: pytest.LogCaptureFixture):
+    assert from_yaml(SIZES, "--model", "{hidden_size: 16}").model == {"hidden_size": 16}
+    assert "--model gives the section whole: layers, text of it no longer count" in caplog.text
+    assert from_yaml(SIZES, "--model={hidden_size: 16}", "--model.layers", "3").model == {
+        "hidden_size": 16,
+        "layers": 3,
+    }
+    assert from_yaml(SIZES, "--model", "{}").model == {}
 
 
 def test_numbers_and_words_are_read_as_meant(from_yaml):
@@ -116,6 +140,14 @@ def test_a_file_that_cannot_be_meant_is_refused(from_yaml, text: str, message: s
         (["--layers.x", "3"], "did you mean 'layers'?"),
         (["--optim", "other.yaml"], "optim is a section: set its keys, for example --optim.learning_rate"),
         (["--layers", "many"], 'config key "layers"'),
+        (["--model", "3"], 'config key "model": expected keys and values, got 3'),
+        (["--model.hidden_size"], "--model.hidden_size needs a value"),
+        (["--model.hidden_size", "--layers", "2"], "--model.hidden_size needs a value"),
+        (["--model.", "3"], "unknown config key 'model.'"),
+        (["--model.a", "[1"], "model.a: expected ',' or ']'"),
+        (["--model.a", "1", "--model.a.b", "2"], "--model.a.b sets a key in a, which is no section but 1"),
+        (["--shares.bell", "much"], 'config key "shares": expected a number, got much'),
+        (["--config", "/nowhere/missing.yaml"], "/nowhere/missing.yaml: No such file or directory"),
         (["stray"], "unrecognized arguments: stray"),
         (["--config"], "--config needs the path of a YAML file"),
         (["--config", "missing.yaml"], "missing.yaml: No such file or directory"),

@@ -13,7 +13,7 @@ import pytest
 import tiny_training
 from tiny_training import job, settings
 
-from spatial_audio_lm.errors import CheckpointError, ConfigError, DataError
+from spatial_audio_lm.errors import AudioFileError, CheckpointError, ConfigError, DataError
 from spatial_audio_lm.training.checkpointing import Checkpoints
 from spatial_audio_lm.training.state_files import read_state
 
@@ -176,6 +176,57 @@ def test_a_loss_that_is_not_a_number_stops_with_step_items_and_the_last_good_che
             break
     with pytest.raises(DataError, match=r"last good checkpoint: .*checkpoint-5\."):
         tiny_training.run(settings(tmp_path / "later", poisoned_item=3, seed=seed))
+    assert [path.name for path in (tmp_path / "later").glob("checkpoint-*")] == ["checkpoint-5"]  # and it stays
+
+
+def late_item(accumulate: int) -> int:
+    """An item that the first epoch fetches for step 8 or 9, in the last batch of it."""
+    batch = 9 // accumulate * accumulate - 1
+    return int(tiny_training.EpochSampler(38, 4, 5).order(0)[4 * batch])
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_item_that_cannot_be_read_costs_nothing_of_what_was_trained(tmp_path: Path, accumulate: int, workers: int):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    often = {"accumulate": accumulate, "save_every_steps": 0}
+    tiny_training.run(settings(whole, **often))
+    with pytest.raises(
+        AudioFileError, match=r"(?s)cannot be read.*loop.resume goes on from .*checkpoint-\d+$"
+    ) as error:
+        changes = {"unreadable_item": late_item(accumulate), "num_workers": workers}
+        tiny_training.run(settings(out, **often, **changes))
+    step = 8 if accumulate == 1 else 3
+    assert str(error.value).endswith(str(out / f"checkpoint-{step}"))
+    resumed = tiny_training.run(settings(out, **often))
+    assert resumed.resumed_from == out / f"checkpoint-{step}"
+    assert outcome(out) == outcome(whole)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_an_error_in_a_step_leaves_what_was_before_it(tmp_path: Path, accumulate: int):
+    """Dropout has drawn by then, BatchNorm has moved, and so has what the recipe keeps."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    tiny_training.run(settings(whole, accumulate=accumulate))
+    with pytest.raises(RuntimeError, match=r"out of memory.*goes on from .*checkpoint-12$"):
+        tiny_training.run(settings(out, accumulate=accumulate, fail_in_step=13))
+    with pytest.raises(RuntimeError, match=r"out of memory.*goes on from .*checkpoint-12$"):  # saved already
+        tiny_training.run(settings(out, accumulate=accumulate, fail_in_step=13))
+    tiny_training.run(settings(out, accumulate=accumulate))
+    assert outcome(out) == outcome(whole)
+
+
+def test_an_error_in_the_first_step_has_nothing_to_save(tmp_path: Path):
+    with pytest.raises(RuntimeError, match=r"out of memory\. There is no checkpoint to go on from$"):
+        tiny_training.run(settings(tmp_path, fail_in_step=1))
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_fewer_items_than_before_are_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    interrupted(tmp_path, 7)
+    monkeypatch.setattr(tiny_training.Images, "__len__", lambda self: 37)
+    with pytest.raises(ConfigError, match=r"items: 38 -> 37.*must not change between stop and resume: put back"):
+        tiny_training.run(settings(tmp_path))
 
 
 def test_two_trainings_do_not_write_into_one_folder(tmp_path: Path):

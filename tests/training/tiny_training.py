@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spatial_audio_lm.errors import AudioFileError
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.data_order import Augmented, EpochSampler, epoch_loader
 from spatial_audio_lm.training.ema import ExponentialMovingAverage
@@ -29,6 +30,8 @@ class Settings:
     batch_size: int = 4
     num_workers: int = dataclasses.field(default=0, metadata={"may_change": True})
     poisoned_item: int = -1  # its pixels are NaN
+    unreadable_item: int = dataclasses.field(default=-1, metadata={"may_change": True})  # raises where it is fetched
+    fail_in_step: int = dataclasses.field(default=0, metadata={"may_change": True})  # after its forward pass
     raise_signal_in_step: int = dataclasses.field(default=0, metadata={"may_change": True})
     loop: LoopConfig = dataclasses.field(default_factory=LoopConfig)
 
@@ -50,7 +53,8 @@ def job(folder: str) -> None:
 class Images:
     """38 noise images with 3 channels of 8 by 8."""
 
-    def __init__(self, poisoned_item: int = -1) -> None:
+    def __init__(self, poisoned_item: int = -1, unreadable_item: int = -1) -> None:
+        self.unreadable_item = unreadable_item
         self.images = torch.randn(38, 3, 8, 8, generator=torch.Generator().manual_seed(9))
         if poisoned_item >= 0:
             self.images[poisoned_item] = torch.nan
@@ -59,6 +63,9 @@ class Images:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor:
+        if index == self.unreadable_item:
+            torch.rand(3), random.random()  # must not move the training
+            raise AudioFileError(f"image {index} cannot be read")
         return self.images[index]
 
 
@@ -95,7 +102,7 @@ def run(settings: Settings) -> TrainResult:
     model, loop = build_model(), settings.loop
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 7) * 0.99**step)
-    dataset = Augmented(Images(settings.poisoned_item), add_noise, loop.seed)
+    dataset = Augmented(Images(settings.poisoned_item, settings.unreadable_item), add_noise, loop.seed)
     loader = epoch_loader(dataset, EpochSampler(len(dataset), settings.batch_size, loop.seed), settings.num_workers)
     signals = [signal.SIGTERM]  # one: a second would end the process at once
     counter, ema = CallCounter(), ExponentialMovingAverage(model, decay=0.9)
@@ -105,6 +112,8 @@ def run(settings: Settings) -> TrainResult:
             signal.raise_signal(signals.pop())
         counter.move()
         output = model(images.to(memory_format=torch.channels_last)).float()
+        if progress.step + 1 == settings.fail_in_step and progress.batch % loop.accumulate == loop.accumulate - 1:
+            raise RuntimeError("out of memory")
         return (output - images.mean((1, 2, 3))[:, None]).square().mean(), {"output": output.detach().mean()}
 
     def evaluate(model: nn.Module, progress: Progress) -> dict[str, float]:
