@@ -12,8 +12,8 @@ has three stages, each a config that begins with the last one's result:
 An addition of ours, `architecture: dspast_seld`, begins with a trained DSpAST and gives each of several sounds a place
 of its own:
 
-    accelerate launch recipes/dspast_train.py --config recipes/configs/dspast_train/bat_tiny_ear.yaml \
-        --scenes.clip_folder DIR        (the ear of bat-tiny)
+    accelerate launch recipes/dspast_train.py --config recipes/configs/dspast_train/seld_tiny.yaml \
+        --init_from FOLDER --scenes.clip_folder DIR
 
 The data's way, from simulated scenes: scene k (a function of the seed and k) is rendered once, binaural, into a cache
 of sound; each time it is seen, another source of the same room may be added and the mixture is changed
