@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.layers.model_config import ModelConfig
+from spatial_audio_lm.errors import LIMITS, ConfigError
+from spatial_audio_lm.layers.model_config import ModelConfig, require_positive_numbers, require_whole_numbers
 from spatial_audio_lm.layers.waveform_encoder import ConvLayer, conv_frames, hop, receptive_field
 from spatial_audio_lm.objectives.latent_prediction import TARGET_NORMS
 
@@ -13,6 +13,8 @@ CONV_LAYERS: tuple[ConvLayer, ...] = ((512, 10, 5), *[(512, 3, 2)] * 4, (512, 2,
 MASK_ALIGNMENTS = ("aligned", "interleaved")
 _VARIANTS: dict[str, dict[str, Any]] = {"base": {"num_channels": 1}, "nat-base": {"num_channels": 2}}
 PUBLISHED_VARIANTS = tuple(_VARIANTS)
+# Of the encoders and, with "predictor_" before them, of the predictor.
+_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
 class WavJEPAConfig(ModelConfig):
@@ -41,7 +43,7 @@ class WavJEPAConfig(ModelConfig):
             its second half the right ear's.
 
     Raises:
-        ConfigError: values that do not fit each other.
+        ConfigError: values of another kind or range, that do not fit each other, or a name that is no setting.
     """
 
     model_type = "wavjepa"
@@ -70,7 +72,7 @@ class WavJEPAConfig(ModelConfig):
         self.num_channels = num_channels
         self.sampling_rate = sampling_rate
         self.window_samples = window_samples
-        self.conv_layers = [list(layer) for layer in conv_layers]
+        self.conv_layers = _as_lists(conv_layers)
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
@@ -123,20 +125,42 @@ class WavJEPAConfig(ModelConfig):
         return receptive_field(self.layers)
 
     def _check(self) -> None:
-        if self.num_channels not in (1, 2):
-            raise ConfigError(f"num_channels is {self.num_channels}; expected 1, or 2 for two ears")
-        if any(len(layer) != 3 or min(layer) < 1 for layer in self.conv_layers) or not self.conv_layers:
-            raise ConfigError(f"conv_layers is {self.conv_layers}; expected channels, kernel and stride of each")
+        if type(self.num_channels) is not int or self.num_channels not in (1, 2):
+            raise ConfigError(f"num_channels is {self.num_channels!r}; expected 1, or 2 for two ears")
+        require_whole_numbers(self, ("sampling_rate",), LIMITS.min_sample_rate, LIMITS.max_sample_rate)
+        require_whole_numbers(self, ("window_samples", *_SIZES, *(f"predictor_{name}" for name in _SIZES)))
+        require_positive_numbers(self, ("layer_norm_eps", "final_norm_eps"))
         if self.num_frames < 2:
             raise ConfigError(
                 f"window_samples is {self.window_samples}, which gives {self.num_frames} frames; expected two at "
                 f"least, {self.receptive_field + self.hop_samples} samples"
             )
-        for name in ("hidden_size", "predictor_hidden_size"):
-            if getattr(self, name) % (2 * self.num_channels):
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected a multiple of {2 * self.num_channels}")
-        if not 1 <= self.average_top_k <= self.num_hidden_layers:
-            raise ConfigError(f"average_top_k is {self.average_top_k}; expected 1 to {self.num_hidden_layers} layers")
+        for part in ("", "predictor_"):
+            width, heads = getattr(self, f"{part}hidden_size"), getattr(self, f"{part}num_attention_heads")
+            if width % (2 * self.num_channels):
+                raise ConfigError(f"{part}hidden_size is {width}; expected a multiple of {2 * self.num_channels}")
+            if width % heads:
+                raise ConfigError(f"{part}num_attention_heads is {heads}; expected a divisor of {width}")
+        if type(self.average_top_k) is not int or not 1 <= self.average_top_k <= self.num_hidden_layers:
+            raise ConfigError(f"average_top_k is {self.average_top_k!r}; expected 1 to {self.num_hidden_layers} layers")
         for name, known in (("target_norm", TARGET_NORMS), ("mask_alignment", MASK_ALIGNMENTS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}")
+
+
+def _as_lists(conv_layers: Any) -> list[list[int]]:
+    """Convolutions as they are saved.
+
+    Raises:
+        ConfigError: anything but lists of three whole numbers above 0.
+    """
+    layers = list(conv_layers) if isinstance(conv_layers, Sequence) else []
+    for layer in layers:
+        if not isinstance(layer, list | tuple) or len(layer) != 3 or any(type(n) is not int or n < 1 for n in layer):
+            layers = []
+            break
+    if not layers:
+        raise ConfigError(
+            f"conv_layers is {conv_layers!r}; expected channels, kernel and stride of each, whole numbers above 0"
+        )
+    return [list(layer) for layer in layers]
