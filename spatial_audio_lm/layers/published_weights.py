@@ -72,7 +72,16 @@ def read_torch_checkpoint(path: Path, allowed: Sequence[Callable[..., Any] | tup
         reason = f"holds {named[1]} besides weights, which is never loaded" if named else "is no PyTorch checkpoint"
         raise CheckpointError(f"{path.name} {reason}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path.name} is no whole PyTorch checkpoint: {error}") from error
+        if "TorchScript" in str(error):  # PyTorch's advice is to load it without its guard
+            raise CheckpointError(
+                f"{path.name} is a TorchScript archive, which holds code; expected weights as torch.save writes them"
+            ) from error
+        raise CheckpointError(f"{path.name} is no whole PyTorch checkpoint: {_first_sentence(error)}") from error
+
+
+def _first_sentence(error: Exception) -> str:
+    """What PyTorch found, without what it advises (among others, to load a file without its guard)."""
+    return re.split(r"\.\s|\n", str(error))[0]
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -97,6 +106,17 @@ def misfits(groups: Mapping[str, Iterable[str]]) -> str:
     )
 
 
+def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Names of the tensors that hold NaN or infinity."""
+    wrong = []
+    for name, value in tensors:
+        if value.is_floating_point() and value.itemsize > 1 and value.numel() and value.device.type != "meta":
+            least, most = value.detach().aminmax()  # without a copy of the tensor; NaN comes through
+            if not (least.isfinite() and most.isfinite()):
+                wrong.append(name)
+    return wrong
+
+
 def load_accounted(
     model: nn.Module,
     state: Mapping[str, Tensor],
@@ -114,7 +134,7 @@ def load_accounted(
         may_be_missing: the reason why a target key needs no source, or None if it does.
 
     Raises:
-        CheckpointError: keys that nobody accounts for, or shapes that do not fit.
+        CheckpointError: keys that nobody accounts for, shapes that do not fit, or values that are not finite.
     """
     target = model.state_dict()
     unexpected = sorted(origin[key] for key in state if key not in target)
@@ -125,7 +145,10 @@ def load_accounted(
         for key, value in state.items()
         if key in target and value.shape != target[key].shape
     ]
-    problems = misfits({"keys without a place": unexpected, "missing": missing, "wrong shapes": shapes})
+    broken = not_finite((origin[key], value) for key, value in state.items())
+    problems = misfits(
+        {"keys without a place": unexpected, "missing": missing, "wrong shapes": shapes, "not finite": broken}
+    )
     if problems:
         raise CheckpointError(f"the checkpoint does not fit: {problems}")
     with torch.no_grad():

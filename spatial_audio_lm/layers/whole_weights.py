@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from spatial_audio_lm.errors import CheckpointError
-from spatial_audio_lm.layers.published_weights import misfits
+from spatial_audio_lm.layers.published_weights import misfits, not_finite
 
 
 class WholeWeights(PreTrainedModel):
@@ -39,7 +39,8 @@ class WholeWeights(PreTrainedModel):
             kwargs: of transformers; settings among them change the configuration.
 
         Raises:
-            CheckpointError: a damaged file, or names that are missing, left over, or of another shape.
+            CheckpointError: a damaged file, names that are missing, left over, or of another shape, or values that are
+                not finite.
         """
         try:
             model, info = super().from_pretrained(
@@ -60,4 +61,6 @@ class WholeWeights(PreTrainedModel):
                 f"configuration: {problems}: load it with the class and the settings it was saved with, or draw what "
                 "does not fit anew (ignore_mismatched_sizes=True)"
             )
+        if broken := misfits({"not finite": not_finite(model.state_dict().items())}):
+            raise CheckpointError(f"{pretrained_model_name_or_path} has damaged weights: {broken}")
         return (model, info) if output_loading_info else model

@@ -5,6 +5,7 @@ from typing import Any
 
 from spatial_audio_lm.errors import CheckpointError
 from spatial_audio_lm.files import read_json
+from spatial_audio_lm.layers.published_weights import misfits, not_finite
 
 
 def model_type_of(folder: Path) -> str | None:
@@ -63,4 +64,6 @@ def load_whole(folder: Path, model_class: Any, processor_class: Any) -> tuple[An
             f"{folder} lacks weights of the model that its config.json describes: {', '.join(absent[:3])}"
             + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
         )
+    if broken := misfits({"not finite": not_finite(model.state_dict().items())}):
+        raise CheckpointError(f"{folder} has damaged weights: {broken}")
     return model, processor

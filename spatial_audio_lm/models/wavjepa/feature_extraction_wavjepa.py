@@ -6,20 +6,27 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BatchFeature, SequenceFeatureExtractor
+from transformers import BatchFeature
 
 from spatial_audio_lm.errors import AudioValueError, ChannelError, ConfigError
 from spatial_audio_lm.features.audio_inputs import AudioInput, spatial_audios
+from spatial_audio_lm.features.own_settings import OwnSettings
+from spatial_audio_lm.layers.model_config import unknown_settings
 from spatial_audio_lm.models.wavjepa.configuration_wavjepa import CONV_LAYERS, WavJEPAConfig
 from spatial_audio_lm.models.wavjepa.windows_wavjepa import plan_windows
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
 FORMATS = {1: "mono", 2: "binaural"}
 MONO = ("refuse", "duplicate")
+LEVELS_DBFS = (-120.0, 0.0)  # least and largest of a recording's level
 _EPS = 1e-5
+# What transformers' extractors take and these do in one way alone, and what they write into files.
+_FIXED = {"padding_value": 0.0, "padding_side": "right", "return_attention_mask": True}
+_OF_FILES = ("auto_map", "feature_extractor_type", "processor_class")
+_OWN = ("feature_size", "sampling_rate", "window_samples", "conv_layers", "level_dbfs")
 
 
-class WavJEPAFeatureExtractor(SequenceFeatureExtractor):
+class WavJEPAFeatureExtractor(OwnSettings):
     """Recordings of one kind and any length in, waveforms for the model out.
 
     The whole recording is brought to one level (root mean square over all channels), then each window of
@@ -34,6 +41,10 @@ class WavJEPAFeatureExtractor(SequenceFeatureExtractor):
         conv_layers: of the model; they say how long a frame is.
         level_dbfs: what the root mean square of a recording becomes, in dB below full scale. What the level does is
             nearly all undone by the windows' deviation; what is left is whether 1e-5, which is added to it, matters.
+        padding_value: 0, with which shorter recordings are filled.
+
+    Raises:
+        ConfigError: values of another kind or range, that do not fit each other, or a name that is no setting.
     """
 
     model_input_names = ["input_values", "attention_mask"]  # noqa: RUF012
@@ -48,13 +59,22 @@ class WavJEPAFeatureExtractor(SequenceFeatureExtractor):
         padding_value: float = 0.0,
         **kwargs: Any,
     ):
-        if feature_size not in FORMATS:
-            raise ConfigError(f"feature_size is {feature_size}; expected 1, or 2 for two ears")
+        if type(feature_size) is not int or feature_size not in FORMATS:
+            raise ConfigError(f"feature_size is {feature_size!r}; expected 1, or 2 for two ears")
+        if type(level_dbfs) not in (int, float) or not LEVELS_DBFS[0] <= level_dbfs <= LEVELS_DBFS[1]:
+            raise ConfigError(
+                f"level_dbfs is {level_dbfs!r}; expected a number from {LEVELS_DBFS[0]:g} to {LEVELS_DBFS[1]:g}"
+            )
+        if unknown := [name for name in kwargs if name not in (*_FIXED, *_OF_FILES) and not name.startswith("_")]:
+            raise ConfigError(f"{type(self).__name__} has no {unknown_settings(unknown, _OWN)}")
+        for name, value in (kwargs | {"padding_value": padding_value}).items():
+            if name in _FIXED and value != _FIXED[name]:
+                raise ConfigError(f"{name} is {value!r}; only {_FIXED[name]!r} is done here: leave it out")
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=padding_value, **kwargs)
         self.window_samples = window_samples
-        self.conv_layers = [list(layer) for layer in conv_layers]
         self.level_dbfs = level_dbfs
-        self.model_config()
+        config = WavJEPAConfig(feature_size, sampling_rate, window_samples, conv_layers)
+        self.conv_layers = config.conv_layers
 
     @classmethod
     def for_model(cls, config: WavJEPAConfig) -> "WavJEPAFeatureExtractor":
@@ -104,7 +124,11 @@ class WavJEPAFeatureExtractor(SequenceFeatureExtractor):
         Raises:
             AudioValueError: a recording that is one number throughout.
         """
-        require_sound(*waveform.aminmax())
+        least, most = waveform.aminmax()
+        require_sound(least, most)
+        # By a power of two first, which rounds nothing: float32 has no squares of very soft or very loud samples.
+        exponent = int(torch.frexp(torch.maximum(-least, most)).exponent)
+        waveform = waveform * 2.0 ** max(-126, min(126, -exponent))
         return waveform * self.gain(waveform.square().mean())
 
     def __call__(

@@ -46,10 +46,15 @@ def embedded_parts(
 
     Raises:
         SpatialAudioError: as `WavJEPAFeatureExtractor`, or of a file that is none.
-        ConfigError: fewer than one window.
+        ConfigError: fewer than one window, or no whole number of them.
     """
-    if windows < 1:
-        raise ConfigError(f"windows is {windows}; expected 1 or more")
+    if type(windows) is not int or windows < 1:
+        raise ConfigError(f"windows is {windows!r}; expected a whole number of 1 or more")
+    if not isinstance(recording, SpatialAudio | str | PathLike):
+        raise AudioValueError(
+            f"recording is a {type(recording).__name__}; expected SpatialAudio, or the path of a file: an array "
+            "becomes one by SpatialAudio.from_array(array, rate)"
+        )
     size, rate = windows * model.config.window_samples, model.config.sampling_rate
     extractor.require_model(model.config)
 
@@ -63,14 +68,14 @@ def embedded_parts(
     gain = _gain(parts, extractor, model.config.receptive_field)
     for index, part in enumerate(parts()):
         if part.shape[1] >= model.config.receptive_field:
-            values = extractor.normal(part * gain)[None].to(model.device)
+            values = extractor.normal((part.double() * gain).float())[None].to(model.device)
             with torch.no_grad():
                 heard = model(values, windows_at_once=windows)
             yield index * size / rate, heard
 
 
 def _gain(parts: Parts, extractor: WavJEPAFeatureExtractor, least: int) -> Tensor:
-    """What the recording is multiplied with to have its level.
+    """What the recording is multiplied with to have its level, float64: float32 has no squares of very soft samples.
 
     Raises:
         AudioValueError: one number throughout, or shorter than a frame.
@@ -89,4 +94,4 @@ def _gain(parts: Parts, extractor: WavJEPAFeatureExtractor, least: int) -> Tenso
             "recording"
         )
     require_sound(torch.stack(lows).min(), torch.stack(highs).max())
-    return extractor.gain(total / count).float()
+    return extractor.gain(total / count)

@@ -7,20 +7,28 @@ Target encoder and predictor, which only pre-training needs, are in modeling_wav
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError
 from spatial_audio_lm.layers.post_norm import PostNormStack
 from spatial_audio_lm.layers.waveform_encoder import WaveformEncoder
+from spatial_audio_lm.layers.whole_weights import WholeWeights
 from spatial_audio_lm.models.wavjepa.configuration_wavjepa import WavJEPAConfig
 from spatial_audio_lm.models.wavjepa.positions_wavjepa import FramePositions
-from spatial_audio_lm.models.wavjepa.windows_wavjepa import WindowPlan, clip_samples, passes_of, plan_windows
+from spatial_audio_lm.models.wavjepa.windows_wavjepa import (
+    WindowPlan,
+    clip_samples,
+    passes_of,
+    plan_windows,
+    require_finite,
+    require_no_published_padding,
+)
 
 
 @dataclass
@@ -46,7 +54,7 @@ class WavJEPAOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None
 
 
-class WavJEPAPreTrainedModel(PreTrainedModel):
+class WavJEPAPreTrainedModel(WholeWeights):
     """Configuration, initial weights and abilities of WavJEPA."""
 
     config_class = WavJEPAConfig
@@ -112,17 +120,26 @@ class WavJEPAModel(WavJEPAPreTrainedModel):
         return self.positions(self.projection(self.feature_norm(self.convolved(windows, samples))))
 
     def require_values(self, input_values: Tensor) -> None:
-        """Refuses waveforms of another shape than `(batch, channels, samples)`.
+        """Refuses what are no waveforms `(batch, channels, samples)`.
 
         Raises:
-            AudioValueError: the shape does not fit the configuration.
+            AudioValueError: no tensor of floating-point numbers, an empty batch, or a shape that does not fit the
+                configuration.
         """
+        if not isinstance(input_values, Tensor) or not input_values.is_floating_point():
+            found = input_values.dtype if isinstance(input_values, Tensor) else type(input_values).__name__
+            raise AudioValueError(
+                f"input_values is of {found}; expected a tensor of floating-point numbers, as WavJEPAFeatureExtractor "
+                "gives with return_tensors='pt'"
+            )
         shape = tuple(input_values.shape)
         if len(shape) != 3 or shape[1] != self.config.num_channels:
             raise AudioValueError(
                 f"input_values has shape {shape}; expected (batch, {self.config.num_channels}, samples): use "
                 "WavJEPAFeatureExtractor.for_model(model.config)"
             )
+        if not shape[0]:
+            raise AudioValueError(f"input_values has shape {shape}, which is no clip; expected one or more")
 
     def forward(
         self,
@@ -130,8 +147,9 @@ class WavJEPAModel(WavJEPAPreTrainedModel):
         attention_mask: Tensor | None = None,
         published_padding: bool = False,
         windows_at_once: int = 8,
-        output_hidden_states: bool = False,
-    ) -> WavJEPAOutput:
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> WavJEPAOutput | tuple[Any, ...]:
         """Embeddings of a batch of clips.
 
         Args:
@@ -141,17 +159,25 @@ class WavJEPAModel(WavJEPAPreTrainedModel):
                 that the feature extractor was asked for in the same way.
             windows_at_once: windows that go through the encoder together; bounds the memory that is needed besides that
                 of the answer.
-            output_hidden_states: also give the tokens before and after every block.
+            output_hidden_states: also give the tokens before and after every block; None: as the configuration says.
+            return_dict: False: a tuple. None: as the configuration says.
 
         Raises:
-            AudioValueError: values of another shape, a mask that is none, or a clip shorter than one frame.
-            ConfigError: fewer than one window at once.
+            AudioValueError: values of another kind or shape, or not finite, a mask that is none, a clip shorter than
+                one frame, or one that was filled up for `published_padding` without it.
+            ConfigError: fewer than one window at once, or no whole number of them.
         """
-        if windows_at_once < 1:
-            raise ConfigError(f"windows_at_once is {windows_at_once}; expected 1 or more")
+        if type(windows_at_once) is not int or windows_at_once < 1:
+            raise ConfigError(f"windows_at_once is {windows_at_once!r}; expected a whole number of 1 or more")
+        keep_all = bool(self.config.output_hidden_states if output_hidden_states is None else output_hidden_states)
+        as_tuple = not (self.config.return_dict if return_dict is None else return_dict)
         self.require_values(input_values)
         size = self.config.window_samples
-        plan = plan_windows(self.config, clip_samples(input_values, attention_mask), published_padding)
+        samples = clip_samples(input_values, attention_mask)
+        plan = plan_windows(self.config, samples, published_padding)
+        require_finite(input_values, plan.samples.sum(1))
+        if not published_padding:
+            require_no_published_padding(input_values, samples, size)
         count = plan.samples.shape[1]
         if published_padding and input_values.shape[2] < count * size:
             raise AudioValueError(
@@ -159,8 +185,9 @@ class WavJEPAModel(WavJEPAPreTrainedModel):
                 f"{size}: ask the feature extractor for published_padding too, and give its attention_mask"
             )
         values = F.pad(input_values, (0, count * size - input_values.shape[2])).unflatten(2, (count, size))
-        states = self._heard(values.transpose(1, 2).flatten(0, 1), plan, windows_at_once, output_hidden_states)
-        return self._embeddings(states, plan, output_hidden_states)
+        states = self._heard(values.transpose(1, 2).flatten(0, 1), plan, windows_at_once, keep_all)
+        outputs = self._embeddings(states, plan, keep_all)
+        return outputs.to_tuple() if as_tuple else outputs
 
     def _heard(self, windows: Tensor, plan: WindowPlan, at_once: int, keep_all: bool) -> list[Tensor]:
         """All windows `(windows, channels, samples)` through the encoder, some at a time.

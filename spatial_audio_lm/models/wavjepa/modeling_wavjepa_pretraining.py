@@ -16,6 +16,7 @@ from spatial_audio_lm.layers.post_norm import PostNormStack
 from spatial_audio_lm.models.wavjepa.configuration_wavjepa import WavJEPAConfig
 from spatial_audio_lm.models.wavjepa.modeling_wavjepa import WavJEPAModel, WavJEPAPreTrainedModel, encoder_stack
 from spatial_audio_lm.models.wavjepa.positions_wavjepa import FramePositions
+from spatial_audio_lm.models.wavjepa.windows_wavjepa import require_finite
 from spatial_audio_lm.objectives.latent_prediction import (
     averaged_targets,
     latent_prediction_loss,
@@ -138,6 +139,8 @@ class WavJEPAPredictor(nn.Module):
 class WavJEPAForPreTraining(WavJEPAPreTrainedModel):
     """Context encoder, target encoder and predictor."""
 
+    _new_on_load = r"^(target_encoder|predictor)\."  # when it goes on from an encoder alone
+
     def __init__(self, config: WavJEPAConfig):
         super().__init__(config)
         self.wavjepa = WavJEPAModel(config)
@@ -187,7 +190,7 @@ class WavJEPAForPreTraining(WavJEPAPreTrainedModel):
             target_masks: bool `(batch, groups, time)`: True where a time step is to be predicted.
 
         Raises:
-            AudioValueError: values of another shape.
+            AudioValueError: values of another kind or shape, or not finite.
             DataError: masks that do not fit, without a context or a target, or with a target in the context.
         """
         self.wavjepa.require_values(input_values)
@@ -196,6 +199,7 @@ class WavJEPAForPreTraining(WavJEPAPreTrainedModel):
                 f"input_values has {input_values.shape[2]} samples; pre-training takes windows of exactly "
                 f"{self.config.window_samples}"
             )
+        require_finite(input_values, torch.full_like(input_values[:, 0, 0], input_values.shape[2]))
         self._require_masks(len(input_values), context_mask, target_masks)
         eager = self.wavjepa.eager
         local = self.wavjepa.embedded(input_values).flatten(1, 2)
@@ -221,6 +225,9 @@ class WavJEPAForPreTraining(WavJEPAPreTrainedModel):
 
     def _require_masks(self, batch: int, context: Tensor, targets: Tensor) -> None:
         time = self.config.num_frames
+        for name, mask in (("context_mask", context), ("target_masks", targets)):
+            if not isinstance(mask, Tensor):
+                raise DataError(f"{name} is a {type(mask).__name__}; expected a bool tensor, as time_block_masks gives")
         if context.dtype != torch.bool or context.shape != (batch, time):
             raise DataError(
                 f"context_mask is {context.dtype} {tuple(context.shape)}; expected torch.bool {(batch, time)}, True "
@@ -230,6 +237,8 @@ class WavJEPAForPreTraining(WavJEPAPreTrainedModel):
             raise DataError(
                 f"target_masks is {targets.dtype} {tuple(targets.shape)}; expected torch.bool ({batch}, groups, {time})"
             )
+        if not targets.shape[1]:
+            raise DataError("target_masks has no groups; expected one or more: there is nothing to predict")
         if not context.any(1).all() or not targets.any(2).all():
             raise DataError("an item has no context, or a group of it no target: draw its masks anew")
         if (context[:, None] & targets).any():

@@ -76,11 +76,16 @@ def clip_samples(input_values: Tensor, attention_mask: Tensor | None) -> Tensor:
     """Samples of each clip, `(batch,)`.
 
     Raises:
-        AudioValueError: a mask of another shape, or one that has not all its ones first.
+        AudioValueError: no tensor, a mask of another shape, or one that has not all its ones first.
     """
     batch, _, samples = input_values.shape
     if attention_mask is None:
         return torch.full((batch,), samples, device=input_values.device)
+    if not isinstance(attention_mask, Tensor):
+        raise AudioValueError(
+            f"attention_mask is a {type(attention_mask).__name__}; expected a tensor (batch, samples), as "
+            "WavJEPAFeatureExtractor gives with return_tensors='pt'"
+        )
     mask = attention_mask.bool()
     if mask.shape != (batch, samples) or (mask[:, 1:] & ~mask[:, :-1]).any() or not mask[:, :1].all():
         raise AudioValueError(
@@ -88,6 +93,57 @@ def clip_samples(input_values: Tensor, attention_mask: Tensor | None) -> Tensor:
             "(batch, samples) with 1 from the first sample to the end of each clip, then 0"
         )
     return mask.sum(1)
+
+
+def require_finite(values: Tensor, samples: Tensor) -> None:
+    """Refuses NaN and infinity in what is heard.
+
+    Args:
+        values: `(batch, channels, samples)`.
+        samples: `(batch,)`, of each clip; what is behind them may be anything.
+
+    Raises:
+        AudioValueError: which sample of which clip.
+    """
+    least, most = values.detach().aminmax()  # NaN comes through
+    if bool(least.isfinite() & most.isfinite()):
+        return
+    heard = torch.arange(values.shape[2], device=values.device) < samples[:, None]
+    wrong = ((~values.isfinite()).any(1) & heard).nonzero()
+    if len(wrong):
+        clip, sample = wrong[0].tolist()
+        raise AudioValueError(
+            f"input_values has NaN or infinity at sample {sample} of clip {clip}; expected what "
+            "WavJEPAFeatureExtractor gives of a recording without them"
+        )
+
+
+def require_no_published_padding(values: Tensor, samples: Tensor, size: int) -> None:
+    """Refuses clips whose last window the feature extractor has filled up, of a model that was not told.
+
+    Zeros that were in a window when its mean was taken off are one number other than 0, with a mean of 0 over all.
+
+    Args:
+        values: `(batch, channels, samples)`.
+        samples: `(batch,)`, of each clip.
+        size: samples of a window.
+
+    Raises:
+        AudioValueError: such a clip.
+    """
+    for clip, end in zip(values, samples.tolist(), strict=True):
+        filled = -(-end // size) * size
+        if end == filled or filled > clip.shape[1]:
+            continue
+        behind = clip[:, end:filled]
+        if (
+            bool((behind == behind[0, 0]).all() & (behind[0, 0] != 0))
+            and clip[:, filled - size : filled].mean().abs() < 1e-3
+        ):
+            raise AudioValueError(
+                "a clip's last window was filled up before its mean was taken off (published_padding of the feature "
+                "extractor): give published_padding=True to the model too, or to neither"
+            )
 
 
 def passes_of(frames: Tensor, most: int) -> list[Tensor]:
