@@ -106,7 +106,7 @@ def _own_kind(source: Path) -> str | None:
     if not config.is_file() or weights.suffix != ".safetensors":
         return None
     content = read_json(config, error=CheckpointError)
-    kind = content.get("model_type")
+    kind = content.get("model_type") if isinstance(content, dict) else None
     if kind not in ENCODERS:
         return None
     model_class = ENCODERS[kind][0]

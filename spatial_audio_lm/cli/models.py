@@ -28,13 +28,13 @@ def models(json: Json = False, debug: Debug = False) -> None:
         print("  none")
     print("\nPublished by others (download, then spatial-audio-lm convert):")
     for checkpoint in PUBLISHED:
-        file = f" {checkpoint.file}" if checkpoint.file else ""
+        files = "".join(f" {name}" for name in (checkpoint.file, *checkpoint.beside) if name)
         source = checkpoint.name + (f"/{checkpoint.file}" if checkpoint.file else "")
         print(f"  {checkpoint.name}  ({checkpoint.license})")
         print(f"    {checkpoint.url or f'https://huggingface.co/{checkpoint.hub_id}'}")
         print(f"    {checkpoint.description}")
         if checkpoint.hub_id:
-            print(f"    hf download {checkpoint.hub_id}{file} --local-dir {checkpoint.name}")
+            print(f"    hf download {checkpoint.hub_id}{files} --local-dir {checkpoint.name}")
         else:
             print(f"    download it in a browser, as {source}")
         options = f" {checkpoint.options}" if checkpoint.options else ""

@@ -34,6 +34,7 @@ class PublishedCheckpoint:
         description: What it is, in one line.
         url: Where to download it if it is not on the Hub.
         options: What else its conversion needs.
+        beside: Files of the repository that the converter reads beside `file`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class PublishedCheckpoint:
     description: str
     url: str | None = None
     options: str = ""
+    beside: tuple[str, ...] = ()
 
 
 PUBLISHED: tuple[PublishedCheckpoint, ...] = (
@@ -151,6 +153,7 @@ PUBLISHED: tuple[PublishedCheckpoint, ...] = (
             converter="wavjepa",
             license="mit (tag of the Hub's card; the code labhamlet/wavjepa is BSD 3-Clause)",
             description=description,
+            beside=("config.json",),
         )
         for variant, description in (
             ("base", "WavJEPA: embeddings of raw waveforms of one channel, every 10 ms"),

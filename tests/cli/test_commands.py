@@ -337,4 +337,5 @@ def test_models_lists_what_there_is():
         assert Path(entry["folder"], "config.json").is_file()
     shown = run("models").stdout
     assert "laion/clap-htsat-unfused" in shown and "convert audio_mae audio-mae-pretrained/pretrained.pth" in shown
+    assert "hf download labhamlet/wavjepa-base model.safetensors config.json --local-dir wavjepa-base\n" in shown
     assert "https://drive.google.com" in shown and "None" not in shown  # what is not on the Hub has its own address

@@ -166,6 +166,14 @@ def changed(**values: Tensor | None) -> Keys:
         (changed(pos_encoding_encoder=torch.zeros(1, 100, WIDTH)), "positions are of 100 frames.* has 200"),
         (published(kernels=(10, 3, 3, 3, 3, 2, 2)), "another convolution stack: kernels .*config.json"),
         (published(kernels=(10, 8, 4, 4, 4)), "another convolution stack"),
+        (changed(encoder__norm__bias=torch.full((64,), torch.nan)), r"not finite: encoder\.norm\.bias"),
+        (changed(encoder__norm__bias=torch.full((64,), -torch.inf)), r"not finite: encoder\.norm\.bias"),
+        (changed(pos_encoding_encoder=torch.full((1, 200, 64), torch.nan)), "pos_encoding_encoder is another table"),
+        (changed(encoder__norm__bias=torch.ones(64, dtype=torch.int8)), r"encoder\.norm\.bias is of torch\.int8"),
+        (changed(encoder__layers__0__linear1__weight=torch.zeros(96)), r"shape \(96,\); expected 2 dimensions"),
+        (changed(pos_encoding_encoder=torch.zeros(5)), r"shape \(5,\); expected 3 dimensions"),
+        (changed(extract_audio__cnn__0__0__weight=torch.zeros(8)), r"shape \(8,\); expected \(channels"),
+        (compiled(published()) | published(), "twice, with and without _orig_mod"),
     ],
 )
 def test_keys_that_do_not_fit(state: Keys, message: str) -> None:
@@ -181,11 +189,66 @@ def test_keys_that_do_not_fit(state: Keys, message: str) -> None:
         ({"extractor_layers_spec": "__import__('os')"}, "is no list"),
         ({"encoder_norm_first": True}, "encoder_norm_first is True"),
         ({"extractor_mode": "layer_norm"}, "extractor_mode is 'layer_norm'"),
+        ({"extractor_layers_spec": 5}, "extractor_layers_spec is '5'; expected lists .*no text"),
+        ({"extractor_layers_spec": None}, "extractor_layers_spec is 'None'; expected lists"),
+        *(
+            ({"encoder_nhead": value}, "encoder_nhead is .*expected a divisor of 64")
+            for value in (0, "x", 3, 1.0, True)
+        ),
+        ({"decoder_nhead": 5}, "decoder_nhead is 5 in config.json; expected a divisor of 32"),
+        ({"sample_rate": 32_000}, "sample_rate is 32000 in config.json; only 16000"),
+        ({"process_audio_seconds": 4.0}, r"process_audio_seconds is 4.0 in config.json; only 2\.01"),
+        ({"in_channels": 2}, "in_channels is 2 in config.json; only 1"),
+        ({"encoder_activation": "relu"}, "encoder_activation is 'relu' in config.json; only 'gelu'"),
+        ({"encoder_num_layers": 12}, "encoder_num_layers is 12 in config.json, and 2 in the weights"),
+        ({"decoder_mlp_ratio": 4.0}, r"decoder_mlp_ratio is 4.0 in config.json, and 1\.5 in the weights"),
+        ({"encoder_d_model": "64"}, "encoder_d_model is '64' in config.json, and 64 in the weights"),
+        ({"average_top_k_layers": 3}, "average_top_k_layers is 3 in config.json; expected .*2 at most"),
     ],
 )
 def test_settings_that_do_not_fit(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         wavjepa_from_published(published(), settings=settings)
+
+
+PUBLISHED_SETTINGS: dict[str, Any] = {
+    "model_type": "wavjepa-base", "extractor_layers_spec": SPEC, "extractor_dropout": 0.0, "extractor_mode": "default",
+    "extractor_conv_bias": False, "extractor_depthwise": False,
+    "encoder_d_model": 64, "encoder_nhead": 1, "encoder_batch_first": True, "encoder_norm_first": False,
+    "encoder_bias": True, "encoder_mlp_ratio": 1.5, "encoder_dropout": 0.0, "encoder_num_layers": 2,
+    "encoder_enable_nested_tensor": False, "encoder_mask_check": True,
+    "decoder_d_model": 32, "decoder_nhead": 4, "decoder_num_layers": 1, "decoder_mlp_ratio": 1.5,
+}  # fmt: skip
+
+
+def test_settings_that_nothing_depends_on_are_named(tmp_path: Path) -> None:
+    save_file(hub(published()), tmp_path / "model.safetensors")
+    write_json(tmp_path / "config.json", {**PUBLISHED_SETTINGS, "new_here": [1, 2]})
+    convert_wavjepa(tmp_path / "model.safetensors", tmp_path / "out")
+    assert read_json(tmp_path / "out" / "conversion.json")["settings_left_aside"] == [
+        "encoder_batch_first", "encoder_dropout", "encoder_enable_nested_tensor", "encoder_mask_check",
+        "extractor_dropout", "model_type", "new_here",
+    ]  # fmt: skip
+    write_json(tmp_path / "config.json", [1, 2])
+    result = CliRunner().invoke(app, ["convert", "wavjepa", str(tmp_path), str(tmp_path / "other")])
+    assert result.exit_code == 1 and "config.json holds a list; expected the settings by their names" in result.output
+
+
+def test_layers_of_the_targets_that_the_settings_tell() -> None:
+    assert wavjepa_from_published(published())[0].config.average_top_k == 2
+    assert wavjepa_from_published(published(), settings={"average_top_k_layers": 1})[0].config.average_top_k == 1
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_weights_in_half_precision(kind: torch.dtype, channels: int) -> None:
+    state = {name: value.to(kind) for name, value in published(channels).items()}
+    model, _ = wavjepa_from_published(state)
+    assert model.dtype == torch.float32
+    assert torch.equal(model.wavjepa.encoder.norm.bias, state["encoder.norm.bias"].float())
+    state["pos_encoding_encoder"] = state["pos_encoding_encoder"].roll(1, 1)
+    with pytest.raises(CheckpointError, match="another table"):
+        wavjepa_from_published(state)
 
 
 def test_convolutions_are_read_without_being_run() -> None:
@@ -214,6 +277,13 @@ def test_files_of_something_else(tmp_path: Path) -> None:
     refused(tmp_path / "other.ckpt", "is not of WavJEPA")
     torch.save({"state_dict": published(), "hyper_parameters": {"loss": nn.MSELoss()}}, tmp_path / "code.ckpt")
     refused(tmp_path / "code.ckpt", "never loaded")
+    torch.save({"state_dict": published() | {5: torch.zeros(1)}}, tmp_path / "number.ckpt")
+    refused(tmp_path / "number.ckpt", "names a tensor 5; expected the names")
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "script.pt")
+    refused(
+        tmp_path / "script.pt",
+        r"is a TorchScript archive, which holds code; expected weights as torch.save writes them$",
+    )
     save_file(published(), tmp_path / "whole.safetensors")
     content = (tmp_path / "whole.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])

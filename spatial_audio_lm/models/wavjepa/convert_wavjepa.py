@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from spatial_audio_lm.errors import CheckpointError, ConfigError
@@ -26,6 +27,7 @@ from spatial_audio_lm.models.wavjepa.convolutions_wavjepa import conv_layers_of
 from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import WavJEPAFeatureExtractor
 from spatial_audio_lm.models.wavjepa.modeling_wavjepa_pretraining import WavJEPAForPreTraining
 from spatial_audio_lm.models.wavjepa.positions_wavjepa import frame_positions
+from spatial_audio_lm.models.wavjepa.published_settings_wavjepa import left_aside, require_known_settings, whole_number
 
 TERMS = (
     "Weights of WavJEPA: the cards of the models on the Hub carry the tag MIT, the repository labhamlet/wavjepa is "
@@ -35,6 +37,7 @@ TERMS = (
 # What the training's settings hold besides plain values: the activation, a module without weights.
 ALLOWED = (nn.GELU, set)
 PREFIXES = ("model.", "")
+_NEEDED = {"encoder.layers.0.linear1.weight": 2, "decoder.layers.0.linear1.weight": 2, "pos_encoding_encoder": 3}
 _CHANNELS = {"extract_audio.cnn.0.0.weight": 1, "extract_audio.cnns.0.0.0.weight": 2}
 
 _LAYERS = (
@@ -74,12 +77,6 @@ _RENAMES = (
         ),
     ),
 )
-# Settings of a published config.json that no tensor shows, and the only values that are known here.
-_EXPECTED = {"extractor_mode": "default", "extractor_conv_bias": False, "extractor_depthwise": False} | {
-    f"{part}_{name}": value
-    for part in ("encoder", "decoder")
-    for name, value in (("norm_first", False), ("bias", True))
-}
 
 
 def wavjepa_from_published(
@@ -93,8 +90,9 @@ def wavjepa_from_published(
         settings: of the published config.json, for what no shape tells; None: the published ones.
 
     Raises:
-        CheckpointError: another variant, another model or convolution stack, keys that nobody accounts for on either
-            side, shapes that do not fit, or positions other than ours.
+        CheckpointError: another variant, another model or convolution stack, settings that contradict what is computed
+            here, keys that nobody accounts for on either side or that are there twice, shapes that do not fit, values
+            that are no floating-point numbers or not finite, or positions other than ours.
         ConfigError: an unknown variant.
     """
     prefix, found = published_variant(state)
@@ -102,7 +100,7 @@ def wavjepa_from_published(
         raise ConfigError(f"variant {variant!r} is not known; expected one of {', '.join(PUBLISHED_VARIANTS)}")
     if variant not in (None, found):
         raise CheckpointError(f"the checkpoint is of WavJEPA {found}; expected {variant}")
-    named = {_bare(key, prefix): value for key, value in state.items()}
+    named = _named(state, prefix)
     model = WavJEPAForPreTraining(WavJEPAConfig.published(found, **_sizes(named, settings or {}))).eval()
     weights, config = RenamedWeights(), model.config
     widths = {"encoder": config.hidden_size, "decoder": config.predictor_hidden_size}
@@ -113,7 +111,9 @@ def wavjepa_from_published(
     for key, value in state.items():
         name = _bare(key, prefix)
         if name in tables:
-            if value.shape != tables[name].shape or (value.double() - tables[name].double()).abs().max() > 1e-5:
+            # To rounding: of a table in half precision to what that can tell apart below 1.
+            limit = max(1e-5, torch.finfo(value.dtype).eps)
+            if value.shape != tables[name].shape or not (value.double() - tables[name]).abs().max() <= limit:
                 raise CheckpointError(f"{key} is another table than the published code computes: another model")
             weights.dropped[key] = "constant, equal to what is computed here"
         else:
@@ -146,35 +146,60 @@ def _bare(key: str, prefix: str) -> str:
     return key.removeprefix(prefix).replace("._orig_mod.", ".")
 
 
+def _named(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors by their bare names.
+
+    Raises:
+        CheckpointError: two of one name (a compiled module's beside those of before), or no floating-point numbers.
+    """
+    named: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = _bare(key, prefix)
+        if name in named:
+            raise CheckpointError(f"the checkpoint has {name} twice, with and without _orig_mod. in its name")
+        if not value.is_floating_point():
+            raise CheckpointError(f"{key} is of {value.dtype}; expected floating-point numbers")
+        named[name] = value
+    return named
+
+
 def _sizes(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that shapes, numbers of layers and the published configuration tell.
 
     Raises:
         CheckpointError: one of the needed tensors is missing, or it is of another kind of model.
     """
-    needed = ("encoder.layers.0.linear1.weight", "decoder.layers.0.linear1.weight", "pos_encoding_encoder")
-    missing = [name for name in needed if name not in state]
+    missing = [name for name in _NEEDED if name not in state]
     if missing:
         raise CheckpointError(f"the checkpoint is not whole: {', '.join(missing)} missing")
-    mlp, predictor_mlp, table = (state[name].shape for name in needed)
-    for name, expected in _EXPECTED.items():
-        if settings.get(name, expected) != expected:
-            raise CheckpointError(f"{name} is {settings[name]!r} in config.json; only {expected!r} is known here")
+    for name, ndim in _NEEDED.items():
+        if state[name].ndim != ndim:
+            raise CheckpointError(f"{name} has shape {tuple(state[name].shape)}; expected {ndim} dimensions")
+    mlp, predictor_mlp, table = (state[name].shape for name in _NEEDED)
 
     def count(part: str) -> int:
         return len({match[1] for key in state if (match := re.match(rf"{part}\.layers\.(\d+)\.", key))})
 
+    layers, predictor_layers = count("encoder"), count("decoder")
+    require_known_settings(
+        settings,
+        channels=2 if "extract_audio.cnns.0.0.0.weight" in state else 1,
+        encoder=(layers, mlp[1], mlp[0]),
+        decoder=(predictor_layers, predictor_mlp[1], predictor_mlp[0]),
+    )
     return {
         "conv_layers": _conv_layers(state, settings, table[1]),
         "hidden_size": mlp[1],
-        "num_hidden_layers": count("encoder"),
-        "num_attention_heads": settings.get("encoder_nhead", max(mlp[1] // 64, 1)),  # as in every size of ViT
+        "num_hidden_layers": layers,
+        "num_attention_heads": whole_number(settings, "encoder_nhead", max(mlp[1] // 64, 1), divides=mlp[1]),  # of ViT
         "intermediate_size": mlp[0],
         "predictor_hidden_size": predictor_mlp[1],
-        "predictor_num_hidden_layers": count("decoder"),
-        "predictor_num_attention_heads": settings.get("decoder_nhead", max(predictor_mlp[1] // 32, 1)),
+        "predictor_num_hidden_layers": predictor_layers,
+        "predictor_num_attention_heads": whole_number(
+            settings, "decoder_nhead", max(predictor_mlp[1] // 32, 1), divides=predictor_mlp[1]
+        ),
         "predictor_intermediate_size": predictor_mlp[0],
-        "average_top_k": min(8, count("encoder")),
+        "average_top_k": whole_number(settings, "average_top_k_layers", min(8, layers), most=layers),
     }
 
 
@@ -190,6 +215,8 @@ def _conv_layers(state: Mapping[str, Tensor], settings: Mapping[str, Any], token
     for key, value in state.items():
         match = re.match(rf"{stack}\.(\d+)\.0\.weight$", key)
         if match:
+            if value.ndim != 3:
+                raise CheckpointError(f"{key} has shape {tuple(value.shape)}; expected (channels, channels, kernel)")
             shapes[int(match[1])] = (value.shape[0], value.shape[-1])
     found = [shapes[index] for index in sorted(shapes)]
     given = "extractor_layers_spec" in settings
@@ -228,6 +255,8 @@ def read_wavjepa(path: Path) -> dict[str, Tensor]:
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path.name} holds no weights; expected {{'state_dict': ...}}, or the weights alone")
+    if nameless := [key for key in state if not isinstance(key, str)]:
+        raise CheckpointError(f"{path.name} names a tensor {nameless[0]!r}; expected the names of labhamlet/wavjepa")
     return state
 
 
@@ -235,7 +264,8 @@ def convert_wavjepa(path: str | Path, output_dir: str | Path, variant: str | Non
     """Write WavJEPA with the weights of a published file; print their terms.
 
     The folder gets encoder, target encoder and predictor (`WavJEPAModel.from_pretrained` takes the encoder alone), the
-    feature extractor, and `conversion.json`: layout, terms, what happened to every key.
+    feature extractor, and `conversion.json`: layout, terms, what happened to every key, and which settings of the
+    published config.json nothing here depends on.
 
     Args:
         path: `model.safetensors` of the Hub, with its config.json beside it if there is one, or a `.ckpt` file of the
@@ -250,8 +280,13 @@ def convert_wavjepa(path: str | Path, output_dir: str | Path, variant: str | Non
     state = read_wavjepa(path)
     beside = path.parent / "config.json"
     settings = read_json(beside, error=CheckpointError) if path.suffix == ".safetensors" and beside.is_file() else {}
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{beside} holds a {type(settings).__name__}; expected the settings by their names")
     model, account = wavjepa_from_published(state, variant, settings)
     extractor = WavJEPAFeatureExtractor.for_model(model.config)
-    about = {"source": path.name, "layout": f"wavjepa {published_variant(state)[1]}", "terms": TERMS}
+    about: dict[str, Any] = {
+        "source": path.name, "layout": f"wavjepa {published_variant(state)[1]}", "terms": TERMS,
+        "settings_left_aside": left_aside(settings),
+    }  # fmt: skip
     write_converted(Path(output_dir), model, extractor, account, about)
     return account

@@ -4,6 +4,7 @@ An example: `[(512, 10, 5)] + [(512, 3, 2)] * 4 + [(512,2,2)]`, channels, kernel
 """
 
 import ast
+from typing import Any
 
 from spatial_audio_lm.errors import CheckpointError
 from spatial_audio_lm.layers.waveform_encoder import ConvLayer
@@ -11,20 +12,22 @@ from spatial_audio_lm.layers.waveform_encoder import ConvLayer
 MOST_CHARACTERS, MOST_LAYERS = 2_000, 64
 
 
-def conv_layers_of(expression: str) -> list[ConvLayer]:
+def conv_layers_of(expression: Any) -> list[ConvLayer]:
     """The convolutions of an expression made of lists of triples, `+` and `* number`.
 
     Raises:
         CheckpointError: anything else.
     """
     try:
+        if not isinstance(expression, str):
+            raise ValueError("it is no text")
         if len(expression) > MOST_CHARACTERS:
             raise ValueError(f"it has {len(expression)} characters")
         layers = _list(ast.parse(expression.strip(), mode="eval").body)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise CheckpointError(
-            f"extractor_layers_spec is {expression[:80]!r}; expected lists of (channels, kernel, stride) with + and *: "
-            f"{error}"
+            f"extractor_layers_spec is {str(expression)[:80]!r}; expected lists of (channels, kernel, stride) with + "
+            f"and *: {error}"
         ) from error
     return layers
 
