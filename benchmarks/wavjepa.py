@@ -209,6 +209,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="turns of the pre-training step; 0 leaves it out")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
+    if min(options.threads, options.repeats, options.clips, options.batch) < 1 or options.steps < 0:
+        parser.error("threads, repeats, clips and batch are 1 or more, steps 0 or more")
     torch.set_num_threads(options.threads)
     logging.disable_progress_bar()
     dtypes = [torch.float32, torch.bfloat16] if has_fast_bfloat16() else [torch.float32]

@@ -27,6 +27,7 @@ from transformers import PretrainedConfig
 
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import write_whole
+from spatial_audio_lm.training.number_ranges import require_ranges
 from spatial_audio_lm.training.strict_yaml import read_yaml, yaml_value
 
 Config = TypeVar("Config")
@@ -72,7 +73,9 @@ def load_config(cls: type[Config], argv: Sequence[str] | None = None) -> Config:
             _check_option(cls, option)
     content = read_yaml(found.config) if found.config else {}
     _check_section(cls, content, "")
-    return _build(cls, content, _set_dicts(cls, content, rest))
+    config = _build(cls, content, _set_dicts(cls, content, rest))
+    require_ranges(config)
+    return config
 
 
 def require_known(section: str, given: Collection[str], known: Collection[str]) -> None:
@@ -194,14 +197,11 @@ def _set_dicts(cls: Any, content: dict[str, Any], overrides: list[str]) -> list[
         if keys:
             _set_key(place[field.name], keys, value, option)
             continue
-        if isinstance(value, dict) and isinstance(place[field.name], dict):
-            if gone := sorted(set(place[field.name]) - set(value)):
-                log.warning(
-                    "--%s gives the section whole: %s of it no longer count; --%s.KEY VALUE sets one key on top",
-                    option,
-                    ", ".join(gone),
-                    option,
-                )
+        before = place[field.name]
+        gone = sorted(set(before) - set(value)) if isinstance(before, dict) and isinstance(value, dict) else []
+        if gone:
+            said = "--%s gives the section whole: %s of it no longer count; --%s.KEY VALUE sets one key on top"
+            log.warning(said, option, ", ".join(gone), option)
         place[field.name] = value
     return others
 

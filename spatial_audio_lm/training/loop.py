@@ -71,7 +71,7 @@ def train(
         config: of the loop.
         accelerator: from `build_accelerator`; None builds one.
         ema: updated after every step, saved, and swapped in for evaluation. `ema.copy_to(model)` is left to the recipe.
-        evaluate: `(model in eval mode, progress) -> numbers`, without gradient, everywhere; its random numbers are its own.
+        evaluate: `(model in eval mode, progress) -> numbers`, without gradient, in every process; it draws for itself.
         state: more to save and resume, by name.
         settings: the recipe's whole config dataclass, which a resumed training must share; None takes `config`.
 

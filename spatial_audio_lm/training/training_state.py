@@ -116,7 +116,7 @@ class TrainingState:
             advice = ""
             if saved.get("items") != self.data["items"]:
                 advice = (
-                    ". items are those of the data, a folder of which must not change between stop and resume: put back "
+                    ". items are those of the data: a folder must not change between stop and resume, so put back "
                     "what was taken out, in place of a file that cannot be read any other under the same name"
                 )
             raise ConfigError(

@@ -171,6 +171,37 @@ def test_a_models_own_settings_are_known():
         require_known("model", {"xyzzy": 3}, known)
 
 
+@dataclasses.dataclass
+class Numbers:
+    weight_decay: float = 0.0
+    waveform_lr: float | None = None
+
+
+@dataclasses.dataclass
+class Ranged:
+    optim: Numbers = dataclasses.field(default_factory=Numbers)
+    model: dict[str, Any] = dataclasses.field(default_factory=lambda: {"lr": -1})  # a model's own: not looked at
+    num_threads: int | None = None
+    batch_size: int = 1
+    num_workers: int = 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "least"),
+    [
+        ("optim.weight_decay", "-0.1", 0),
+        ("optim.waveform_lr", "-1.0", 0),
+        ("num_threads", "0", 1),
+        ("batch_size", "-1", 1),
+        ("num_workers", "-1", 0),
+    ],
+)
+def test_numbers_that_no_recipe_can_mean_are_refused(key: str, value: str, least: int):
+    assert load_config(Ranged, []) == Ranged()
+    with pytest.raises(ConfigError, match=rf"^{key} is {value}; expected {least} or more$"):
+        load_config(Ranged, [f"--{key}={value}"])
+
+
 def test_help_lists_every_key(capsys: pytest.CaptureFixture):
     with pytest.raises(SystemExit) as ended:
         load_config(Recipe, ["--help"])
