@@ -5,6 +5,7 @@ tensors from a file (old checkpoints keep numpy numbers beside them) names what 
 """
 
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,10 @@ def read_torch_checkpoint(path: Path, allowed: Sequence[Callable[..., Any] | tup
         raise CheckpointError(
             f"{path.name} is no PyTorch checkpoint: it begins with {beginning!r}, not as torch.save writes"
         )
+    if _is_torchscript(path):  # PyTorch's advice is to load it without its guard
+        raise CheckpointError(
+            f"{path.name} is a TorchScript archive, which holds code; expected weights as torch.save writes them"
+        )
     try:
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -72,11 +77,15 @@ def read_torch_checkpoint(path: Path, allowed: Sequence[Callable[..., Any] | tup
         reason = f"holds {named[1]} besides weights, which is never loaded" if named else "is no PyTorch checkpoint"
         raise CheckpointError(f"{path.name} {reason}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        if "TorchScript" in str(error):  # PyTorch's advice is to load it without its guard
-            raise CheckpointError(
-                f"{path.name} is a TorchScript archive, which holds code; expected weights as torch.save writes them"
-            ) from error
         raise CheckpointError(f"{path.name} is no whole PyTorch checkpoint: {_first_sentence(error)}") from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.split("/")[1:] == ["constants.pkl"] for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
 
 
 def _first_sentence(error: Exception) -> str:
