@@ -35,16 +35,33 @@ def file_clip(folder: str | Path, name: str) -> Clip:
     """
     path = _inside(Path(folder), name)
     audio = _mono(path)
-    frame = max(1, round(0.02 * audio.sample_rate))
-    samples = audio.waveform[0].numpy()
+    part = sounding_part(audio.waveform[0].numpy(), audio.sample_rate)
+    if part is None:
+        raise DataError(f"{path} is silent: a clip needs a sound")
+    start, stop = part[0] / audio.sample_rate, part[1] / audio.sample_rate
+    return Clip("file", name, sha256_of_file(path), start_s=float(start), duration_s=float(stop - start))
+
+
+def sounding_part(
+    samples: NDArray[np.float32], sample_rate: int, range_db: float = ACTIVE_RANGE_DB
+) -> tuple[int, int] | None:
+    """First and last sample (exclusive) of the part in which something sounds, by frames of 20 ms.
+
+    Args:
+        samples: `(time,)`.
+        sample_rate: Hz.
+        range_db: what is quieter than this below the loudest frame is silence at the beginning and the end.
+
+    Returns:
+        None where all is silent.
+    """
+    frame = max(1, round(0.02 * sample_rate))
     padded = np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame)
     level = 10 * np.log10(np.square(padded, dtype=np.float64).mean(1) + 1e-20)
     if level.max() < -150:
-        raise DataError(f"{path} is silent: a clip needs a sound")
-    active = np.flatnonzero(level > level.max() - ACTIVE_RANGE_DB)
-    start = active[0] * frame / audio.sample_rate
-    stop = min((active[-1] + 1) * frame, len(samples)) / audio.sample_rate
-    return Clip("file", name, sha256_of_file(path), start_s=float(start), duration_s=float(stop - start))
+        return None
+    active = np.flatnonzero(level > level.max() - range_db)
+    return int(active[0]) * frame, min((int(active[-1]) + 1) * frame, len(samples))
 
 
 class ClipStore:
