@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from spatial_audio_lm.data.clip_headers import clip_notes
 from spatial_audio_lm.data.scene_sources import ClipSources, dry_clips
 from spatial_audio_lm.errors import AudioValueError, ConfigError
 from spatial_audio_lm.layers.masking import random_mask
@@ -164,6 +165,9 @@ def main(config: Config) -> Path:
     # data
     with accelerator.main_process_first():
         clips = dry_clips(config.data, extractor.sampling_rate)
+    if accelerator.is_main_process:
+        for note in clip_notes(clips, heard_s=extractor.max_samples / extractor.sampling_rate):
+            print(note)
     dataset = Spectrograms(clips, extractor, model.config, config.data, config.loop.seed)
     sampler = EpochSampler(
         len(dataset),

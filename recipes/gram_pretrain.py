@@ -24,6 +24,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from spatial_audio_lm.data.clip_headers import clip_notes
 from spatial_audio_lm.data.naturalistic_clips import NaturalisticClips
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.random_crops import random_crops
@@ -167,6 +168,9 @@ def main(config: Config) -> Path:
     )
     with accelerator.main_process_first():
         scenes, unseen = pretraining_scenes(config.data, rate, channels, config.loop.output_dir)
+    if accelerator.is_main_process:
+        for note in clip_notes(scenes.clips, scenes.noises, heard_s=config.data.scenes.duration_s):
+            print(note)
     dataset = SceneBatches(scenes, config.loop.seed)
     measured = dataset if unseen is None else SceneBatches(unseen, config.loop.seed)
     sampler = EpochSampler(

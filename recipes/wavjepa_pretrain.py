@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from transformers import get_cosine_schedule_with_warmup
 
+from spatial_audio_lm.data.clip_headers import clip_notes, first_of
 from spatial_audio_lm.data.naturalistic_clips import NaturalisticClips
 from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.features.random_crops import random_windows
@@ -46,6 +47,7 @@ from spatial_audio_lm.training.loop_config import LoopConfig
 from spatial_audio_lm.training.moving_target import DecayRamp, MovingTarget
 from spatial_audio_lm.training.pretraining_scenes import SceneData, mean_over_scenes, pretraining_scenes
 from spatial_audio_lm.training.random_state import seed_everything
+from spatial_audio_lm.training.saving_on_error import Diverged
 from spatial_audio_lm.training.tracking import build_accelerator, last_metrics
 from spatial_audio_lm.training.training_state import Progress
 
@@ -134,12 +136,27 @@ class MaskedWindows:
         return len(self.scenes)
 
     def __getitems__(self, keys: list[ItemKey]) -> dict[str, Tensor]:
-        """What `WavJEPAForPreTraining` is given; of each key as many rows as there are windows of a scene."""
+        """What `WavJEPAForPreTraining` is given, a row for each window of a scene, and which `item` it is of."""
         waveform = self.scenes.batch(keys)["waveform"][:, : self.model.num_channels]
         waveform = resample(waveform, self.scenes.rirs.sample_rate, self.model.sampling_rate)
         rows = [self._windows(row, key) for row, key in zip(waveform.split(1), keys, strict=True)]
         names = ("input_values", "context_mask", "target_masks")
-        return {name: torch.cat(parts) for name, parts in zip(names, zip(*rows, strict=True), strict=True)}
+        batch = {name: torch.cat(parts) for name, parts in zip(names, zip(*rows, strict=True), strict=True)}
+        return batch | {"item": torch.tensor([key.item for key in keys]).repeat_interleave(self.windows)}
+
+    def why_alike(self, batch: dict[str, Tensor]) -> str | None:
+        """What is wrong with windows that an encoder cannot tell apart, whatever it has learned; None for nothing."""
+        windows = batch["input_values"].flatten(1)
+        silent = ~windows.any(1)
+        names = [self.scenes.clips.clip(item).name for item in batch["item"][silent].unique().tolist()]
+        if 2 * silent.sum() > len(windows):
+            return (
+                f"{int(silent.sum())} of {len(windows)} windows are silent ({first_of(names)}), as are those of clips "
+                "that are silent or much shorter than a scene: leave them out, or make scenes.duration_s shorter"
+            )
+        if len(windows.unique(dim=0)) == 1:
+            return "all windows are the same: give clips that differ"
+        return None
 
     def _windows(self, waveform: Tensor, key: ItemKey) -> tuple[Tensor, Tensor, Tensor]:
         """Of one scene, drawn by the item's numbers alone."""
@@ -178,6 +195,9 @@ def main(config: Config) -> Path:
     rate = config.data.scene_rate or wavjepa_config.sampling_rate
     with accelerator.main_process_first():
         scenes, unseen = pretraining_scenes(config.data, rate, CHANNELS[config.num_channels], config.loop.output_dir)
+    if accelerator.is_main_process:
+        for note in clip_notes(scenes.clips, scenes.noises, heard_s=config.data.scenes.duration_s):
+            print(note)
     dataset = MaskedWindows(scenes, config, wavjepa_config)
     measured = dataset if unseen is None else MaskedWindows(unseen, config, wavjepa_config)
     sampler = EpochSampler(
@@ -197,8 +217,9 @@ def main(config: Config) -> Path:
 
     # step
     def predicted(wrapped: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        output = wrapped(**batch)
+        output = wrapped(**{name: value for name, value in batch.items() if name != "item"})
         return output.loss, {
+            "silent_windows": (~batch["input_values"].flatten(1).any(1)).float().mean(),
             "target_variance": output.target_variance,
             "variance_between_windows": output.variance_between_items,
         }
@@ -206,11 +227,15 @@ def main(config: Config) -> Path:
     def step(wrapped: nn.Module, batch: dict[str, Tensor], progress: Progress) -> tuple[Tensor, dict[str, Tensor]]:
         loss, found = predicted(wrapped, batch)
         if found["variance_between_windows"] < config.least_variance:
-            raise DataError(
+            said = (
                 f"in step {progress.step + 1} the targets' variance between windows is "
-                f"{found['variance_between_windows']:.2g}, below least_variance {config.least_variance:g}: the encoder "
-                "gives nearly the same for all it hears, which is easy to predict. Lower optim.lr, warm up for longer, "
-                "or raise target_decay"
+                f"{found['variance_between_windows']:.2g}, below least_variance {config.least_variance:g}"
+            )
+            if (reason := dataset.why_alike(batch)) is not None:
+                raise DataError(f"{said}: {reason}")
+            raise Diverged(
+                f"{said}: the encoder gives nearly the same for all it hears, which is easy to predict. Lower "
+                "optim.lr, warm up for longer, or raise target_decay"
             )
         return loss, found | {"ratio": loss.detach() / found["target_variance"]}
 
@@ -246,6 +271,7 @@ def main(config: Config) -> Path:
             print(
                 f"{name}: loss {found['loss']:.4f}, variance of the targets {found['target_variance']:.4f}, between "
                 f"windows {found['variance_between_windows']:.4f}: ratio {found['ratio']:.3f}"
+                + (f"; {found['silent_windows']:.1%} of the windows were silent" if found.get("silent_windows") else "")
             )
     accelerator.wait_for_everyone()
     return output

@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from spatial_audio_lm.errors import DataError
+from spatial_audio_lm.data.clip_headers import first_of
+from spatial_audio_lm.errors import DataError, SpatialAudioError
 from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.language.vocabulary import sound_class
 from spatial_audio_lm.simulation.clips import file_clip, procedural_clip
@@ -90,7 +91,20 @@ def folder_clips(
             rows = [row for row in rows if row[column] in wanted]
     if not rows:
         raise DataError(f"{folder}: no clip with folds {folds} and licences {licences}")
-    return [LabelledClip(file_clip(folder, row["file_name"]), sound_class(row["class"]).id) for row in rows]
+    found, failed = [], []
+    for row in rows:
+        kind = sound_class(row["class"]).id
+        try:
+            found.append(LabelledClip(file_clip(folder, row["file_name"]), kind))
+        except SpatialAudioError as error:
+            failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        raise DataError(
+            f"{folder}: {len(failed)} of {len(rows)} clips cannot be used: {first_of(list(map(str, failed)))}"
+        )
+    return found
 
 
 def procedural_clips(kinds: Collection[str], seeds: Collection[int], sample_rate: int) -> list[LabelledClip]:

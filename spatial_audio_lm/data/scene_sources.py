@@ -1,7 +1,7 @@
 """Where clips, noises and rooms of naturalistic scenes come from: settings that recipes share, and what they open."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,8 @@ class ClipSources:
     folds: list[str] | None = None  # of a clip folder with metadata.csv, by its column "fold"; null: all files
     procedural_seeds: int = 100  # synthesised clips a kind
     unseen: bool = False  # what is synthesised, clips and rooms, is what no training uses
+    # the next file stands in for one of a folder that cannot be read; may change when a training is resumed
+    skip_unreadable: bool = field(default=False, metadata={"may_change": True})
 
     def __post_init__(self) -> None:
         if not 1 <= self.procedural_seeds <= FIRST_UNSEEN_SEED:
@@ -75,9 +77,10 @@ def dry_clips(sources: ClipSources, sample_rate: int, kinds: Sequence[str] = SOU
 
     Raises:
         ConfigError: folds of no folder.
+        DataError: files that cannot be read, all named at once.
     """
     if sources.clip_folder is not None and sources.folds is None:
-        return AudioFolder(sources.clip_folder, sample_rate)
+        return AudioFolder(sources.clip_folder, sample_rate, sources.skip_unreadable)
     if sources.clip_folder is not None:
         return _listed(folder_clips(sources.clip_folder, sources.folds), ClipStore(sources.clip_folder, sample_rate))
     if sources.folds is not None:
@@ -91,7 +94,7 @@ def clip_sources(sources: SceneSources, sample_rate: int) -> tuple[ClipSource, C
     """Targets and noises at a rate in Hz; raises what `dry_clips` does."""
     clips = dry_clips(sources, sample_rate, [kind for kind in SOUND_KINDS if kind not in NOISE_KINDS])
     if sources.noise_folder is not None:
-        return clips, AudioFolder(sources.noise_folder, sample_rate)
+        return clips, AudioFolder(sources.noise_folder, sample_rate, sources.skip_unreadable)
     if sources.noise_shards is not None:
         return clips, NpyShardClips(sources.noise_shards, sample_rate, sources.noise_shards_rate)
     return clips, dry_clips(replace(sources, clip_folder=None, folds=None), sample_rate, NOISE_KINDS)

@@ -1,10 +1,11 @@
 """Dry clips that nobody has labelled: any folder of sound files, and WebDataset shards of `.npy` arrays.
 
 For noise (WHAM!, which GRAM uses, or any other), and for targets of a pre-training that needs no classes. Opening a
-folder lists names; a file is read, and hashed for the record, when a scene draws it.
+folder lists names and reads headers; a file is read, and hashed for the record, when a scene draws it.
 """
 
 import hashlib
+import logging
 from collections import OrderedDict
 from pathlib import Path
 
@@ -12,14 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spatial_audio_lm.data.clip_headers import read_headers
 from spatial_audio_lm.data.folder_listing import files_below
 from spatial_audio_lm.data.npy_arrays import finite_float32, npy_from_bytes
 from spatial_audio_lm.data.npy_shards import NpyShards
-from spatial_audio_lm.errors import DataError, RecordError
+from spatial_audio_lm.errors import DataError, RecordError, SpatialAudioError
 from spatial_audio_lm.files import sha256_of_file
 from spatial_audio_lm.signal.resampling import require_sample_rate, resample
 from spatial_audio_lm.simulation.clips import ClipStore
 from spatial_audio_lm.simulation.records import Clip
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".caf", ".w64")
 CACHE_BYTES = 64 * 1024**2  # a clip that was drawn is soon rendered
@@ -31,14 +35,22 @@ class AudioFolder:
     Args:
         folder: holds them.
         sample_rate: Hz of the samples it gives; files of other rates are resampled.
+        skip_unreadable: let the next file stand in for one that cannot be read, so that there are as many clips as
+            files; a warning names those whose header did not tell.
+
+    Attributes:
+        headers: what they say.
 
     Raises:
-        DataError: no such folder, or no sound file in it.
+        DataError: no such folder, no sound file in it, or files that cannot be read.
     """
 
-    def __init__(self, folder: str | Path, sample_rate: int):
+    def __init__(self, folder: str | Path, sample_rate: int, skip_unreadable: bool = False):
         self.folder, self.sample_rate = Path(folder), require_sample_rate(sample_rate)
         self._paths = files_below(self.folder, SUFFIXES, "sound files")
+        self.headers, self.skip_unreadable = read_headers(self.folder, self._paths), skip_unreadable
+        if not skip_unreadable:
+            self.headers.require_readable()
         self._store = ClipStore(folder, sample_rate, first_channel=True, cache_bytes=CACHE_BYTES)
         self._clips: dict[int, Clip] = {}
 
@@ -47,9 +59,29 @@ class AudioFolder:
 
     def clip(self, index: int) -> Clip:
         if index not in self._clips:
-            path = self._paths[index]
-            self._clips[index] = Clip("file", path.relative_to(self.folder).as_posix(), sha256_of_file(path))
+            self._clips[index] = self._readable(index) if self.skip_unreadable else self._reference(index)
         return self._clips[index]
+
+    def _reference(self, index: int) -> Clip:
+        path = self._paths[index]
+        return Clip("file", path.relative_to(self.folder).as_posix(), sha256_of_file(path))
+
+    def _readable(self, index: int) -> Clip:
+        """The clip, or the next in the folder's order that can be read: a function of the files alone."""
+        for number in range(len(self)):
+            place = (index + number) % len(self)
+            name = self._paths[place].relative_to(self.folder).as_posix()
+            if name in self.headers.unreadable:
+                continue
+            try:
+                clip = self._reference(place)
+                self._store.samples(clip)
+            except SpatialAudioError as error:
+                self.headers.unreadable[name] = str(error)
+                log.warning("%s; the next file stands in for it (skip_unreadable)", error)
+                continue
+            return clip
+        raise DataError(f"none of the {len(self)} files of {self.folder} can be read: give sound files")
 
     def sound_class(self, index: int) -> str | None:
         return None

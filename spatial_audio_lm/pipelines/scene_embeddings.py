@@ -24,7 +24,6 @@ from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatu
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTModel
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
-from spatial_audio_lm.models.gram.configuration_gram import GramConfig
 from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
 from spatial_audio_lm.models.gram.modeling_gram import GramModel
 from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
@@ -87,15 +86,14 @@ class SceneEncoder:
             mono either way.
 
     Raises:
-        CheckpointError: another kind of model, or a GRAM with the front end of another.
+        CheckpointError: another kind of model, or a front end that is not the model's.
         ConfigError: a pooling or a `mono` that there is not.
     """
 
     def __init__(self, model: Any, extractor: Any, pooling: str | None = None, mono: str = "refuse"):
         self.kind = model.config.model_type
         poolings = _entry(self.kind)[2]
-        if self.kind == "gram":
-            _require_front_end(model.config, extractor)
+        _require_front_end(model.config, extractor)
         if pooling is not None and pooling not in poolings:
             raise ConfigError(f"pooling is {pooling!r}; {self.kind} has {', '.join(poolings)}")
         require_mono_choice(mono)
@@ -259,14 +257,28 @@ def _entry(kind: str | None) -> tuple[Any, Any, tuple[str, ...]]:
     return ENCODERS[kind]
 
 
-def _require_front_end(config: GramConfig, extractor: GramFeatureExtractor) -> None:
-    """Refuses one whose maps would have the right shape, perhaps, and another meaning."""
-    names = ("audio_format", "channel_convention", "feature_size", "sampling_rate", "hop_length")
-    wanted, found = ([getattr(e, name) for name in names] for e in (GramFeatureExtractor.for_model(config), extractor))
+def _require_front_end(config: Any, extractor: Any) -> None:
+    """Refuses one whose features would have the right shape, perhaps, and another meaning.
+
+    GRAM's and WavJEPA's follow from the configuration. Those of the others say no more than sizes, which their models
+    check in what they are given.
+    """
+    kind, advice = config.model_type, "save the one that the model was trained with beside it"
+    wanted: dict[str, Any] = {}
+    if kind == "gram":
+        names = ("audio_format", "channel_convention", "feature_size", "sampling_rate", "hop_length")
+        made = GramFeatureExtractor.for_model(config)
+        wanted, advice = {name: getattr(made, name) for name in names}, f"{advice} (GramFeatureExtractor.for_model)"
+    elif kind == "wavjepa":
+        try:
+            extractor.require_model(config)
+        except ConfigError as error:
+            raise CheckpointError(str(error)) from error
+    found = {name: getattr(extractor, name) for name in wanted}
     if found != wanted:
         raise CheckpointError(
-            f"the feature extractor has {', '.join(names)} {found}, the model {wanted}: save the one that the model "
-            "was trained with beside it (GramFeatureExtractor.for_model)"
+            f"the feature extractor has {', '.join(wanted)} {list(found.values())}, the model "
+            f"{list(wanted.values())}: {advice}"
         )
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+from spatial_audio_lm.data.clip_headers import clip_notes
 from spatial_audio_lm.data.unlabelled_clips import AudioFolder, NpyShardClips
 from spatial_audio_lm.errors import DataError, FormatWarning, RecordError
 from spatial_audio_lm.signal.resampling import resample
@@ -40,6 +42,40 @@ def test_a_changed_file_is_noticed(folder: Path) -> None:
     SpatialAudio.from_array(0.5 * SOUND[:1], RATE).save(folder / "b.wav")
     with pytest.raises(RecordError, match="SHA-256"):
         AudioFolder(folder, RATE).samples(clip)
+
+
+def test_what_the_headers_say_is_said(folder: Path) -> None:
+    assert clip_notes(AudioFolder(folder, RATE), heard_s=0.75) == [
+        f"{folder}: of 2 clips 1 are resampled to {RATE} Hz (1 of {2 * RATE} Hz)",
+        f"{folder}: of 2 clips 1 have several channels, of which the first is taken",
+        f"{folder}: of 2 clips 1 are shorter than 0.75 s and filled up with silence",
+    ]
+    (folder / "deep" / "a.flac").unlink()
+    assert clip_notes(AudioFolder(folder, RATE), object()) == []
+
+
+def test_all_files_that_cannot_be_read_are_named_at_once(folder: Path) -> None:
+    (folder / "deep" / "c.wav").write_text("not a sound")
+    (folder / "d.wav").write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"2 of 4 files cannot.*d\.wav: is empty.*deep/c\.wav: is a text.*skip_unreadable"
+    ):
+        AudioFolder(folder, RATE)
+
+
+def test_the_next_file_stands_in_for_one_that_cannot_be_read(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "deep" / "z.wav").write_text("not a sound")
+    broken = SOUND[:1].numpy().copy()
+    broken[0, 7] = np.nan
+    soundfile.write(folder / "c.wav", broken[0], RATE, subtype="FLOAT")  # its header tells nothing
+    clips = AudioFolder(folder, RATE, skip_unreadable=True)
+    assert [clips.clip(k).name for k in (3, 1, 0, 2)] == ["b.wav", "deep/a.flac", "b.wav", "deep/a.flac"]
+    assert len(clips) == 4 and "c.wav" in caplog.text and "frame 7" in caplog.text
+    assert f"{folder}: of 4 clips 2 cannot be read and give their places to the next ones" in clip_notes(clips)
+    for name in ("b.wav", "deep/a.flac"):
+        (folder / name).unlink()
+    with pytest.raises(DataError, match="none of the 2 files"):
+        AudioFolder(folder, RATE, skip_unreadable=True).clip(0)
 
 
 def test_folders_without_sound_are_named(tmp_path: Path) -> None:

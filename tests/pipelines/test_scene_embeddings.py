@@ -1,5 +1,6 @@
 """Scene embeddings of every encoder of the package and of the log-mel baseline: shapes, poolings, what is refused."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,19 @@ def test_wavjepa_hears_clips_of_any_length(format: str) -> None:
         with pytest.raises(ChannelError, match=r"this wavjepa hears binaural .* mono='duplicate'"):
             encoder.embed(mono)
         assert SceneEncoder.new("wavjepa", settings, 0, mono="duplicate").embed(mono).vectors.shape == (1, 32)
+
+
+@pytest.mark.parametrize("name, value", [("window_samples", 16_159), ("sampling_rate", 32_000), ("feature_size", 2)])
+def test_a_wavjepa_with_the_windows_of_another_is_refused(tmp_path: Path, name: str, value: int) -> None:
+    encoder = SceneEncoder.new("wavjepa", SMALL_WAVJEPA, 0)
+    encoder.model.save_pretrained(tmp_path)
+    encoder.extractor.save_pretrained(tmp_path)
+    assert SceneEncoder.from_pretrained(tmp_path).kind == "wavjepa"
+    settings = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    write_json(tmp_path / "preprocessor_config.json", settings | {name: value})
+    shown = "num_channels" if name == "feature_size" else name
+    with pytest.raises(CheckpointError, match=rf"{shown} is {value} in the feature extractor and .* in the model"):
+        SceneEncoder.from_pretrained(tmp_path)
 
 
 def test_same_seed_same_new_encoder() -> None:

@@ -162,7 +162,9 @@ def test_windows_and_masks_are_functions_of_the_key() -> None:
     batch = windows.__getitems__([ItemKey(0, 3), ItemKey(0, 5), ItemKey(1, 3)])
     assert batch["input_values"].shape == (12, 2, 16_159)
     assert batch["context_mask"].shape == (12, 100) and batch["target_masks"].shape == (12, 4, 100)
-    for name, alone in windows.__getitems__([ItemKey(0, 5)]).items():
+    assert batch.pop("item").tolist() == [3] * 4 + [5] * 4 + [3] * 4
+    for name in batch:
+        alone = windows.__getitems__([ItemKey(0, 5)])[name]
         assert torch.equal(alone, batch[name][4:8]), name
         assert not torch.equal(batch[name][:4], batch[name][8:]), name  # another epoch, the same clip
         assert not torch.equal(alone, windows_of(seed=1).__getitems__([ItemKey(0, 5)])[name]), name
@@ -181,6 +183,25 @@ def test_a_collapse_stops_the_training(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"in step 1 the targets' variance between windows is 0\.\d+, below .* 0\.9:"):
         run(*SHORT, *CLEAN, "--least_variance", "0.9", "--loop.output_dir", str(tmp_path / "stopped"))
     run(*SHORT, *CLEAN, "--least_variance", "0", "--loop.output_dir", str(tmp_path / "goes_on"))
+
+
+def clip_folder(folder: Path, samples: torch.Tensor, number: int = 4) -> tuple[str, ...]:
+    folder.mkdir()
+    for index in range(number):
+        SpatialAudio(samples * (1 + index) / 8, 16_000, "mono").save(folder / f"{index}.wav")
+    return "--data.clip_folder", str(folder)
+
+
+def test_silent_windows_are_not_blamed_on_the_optimizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ("--loop.output_dir", str(tmp_path / "out"), "--num_channels", "1")
+    silent = clip_folder(tmp_path / "silent", torch.zeros(1, 64_000))
+    with pytest.raises(DataError, match=r"in step 1 .* 4 of 4 windows are silent \(\d.wav; \d.wav\).*leave them out"):
+        run(*SHORT, *CLEAN, *out, *silent)
+    sound = 0.1 * torch.randn(1, 8_000, generator=torch.Generator().manual_seed(0))
+    run(*SHORT, *CLEAN, *out, *clip_folder(tmp_path / "short", sound), "--least_variance", "0")
+    said = capsys.readouterr().out
+    assert "of 4 clips 4 are shorter than 4 s and filled up with silence" in said
+    assert "of the windows were silent" in said
 
 
 @pytest.mark.parametrize("name, total, windows", [("base", 111_012_864, 8), ("nat_base", 114_689_024, 8)])
@@ -204,6 +225,10 @@ def test_base_is_the_published_size(name: str, total: int, windows: int) -> None
         (("--model", "{num_channels: 1}"), "model has num_channels: .*known are"),
         (("--num_channels", "3"), "num_channels"),
         (("--windows_per_scene", "0"), "windows_per_scene is 0"),
+        (("--batch_size", "0"), r"^batch_size is 0; expected 1 or more"),
+        (("--optim.lr", "-1"), r"^optim.lr is -1.0; expected 0 or more"),
+        (("--data.scene_rate", "0"), r"^data.scene_rate is 0; expected 1 or more"),
+        (("--model.hidden_sise", "24"), r"model has hidden_sise: did you mean hidden_size\?"),
         (("--data.held_out.num_scenes", "-1"), "num_scenes is -1"),
         (("--least_variance", "-1"), "least_variance is -1.0"),
         (("--batch_size", "1", "--windows_per_scene", "1"), "a batch of one window has no variance between windows"),
