@@ -37,8 +37,8 @@ def embed(
 
     With ELSA rows are of length 1, in the space of sentences; a recording of up to ten seconds is one, a longer one a
     row a window. With any other encoder every recording is one row, as the encoder gives it. The metadata `rows` is a
-    JSON list of {file, start_s, end_s}. A file that cannot be used is reported, the others go on, and the exit status
-    is 1.
+    JSON list of {file, start_s, end_s}, `resampled_from` a JSON object of the files that were resampled and their rates
+    in Hz. A file that cannot be used is reported, the others go on, and the exit status is 1.
     """
     import torch
     from safetensors.torch import save
@@ -50,9 +50,11 @@ def embed(
     about = {"model": model, "normalized": "l2", "pooling": "joint"}
     if isinstance(engine, RecordingEmbedder):
         about |= {"normalized": "no", "pooling": engine.encoder.pooling}
+    rate = engine.encoder.sampling_rate if isinstance(engine, RecordingEmbedder) else engine.sample_rate
     vectors: list[torch.Tensor] = []
     rows: list[dict[str, Any]] = []
     reports: list[dict[str, Any]] = []
+    resampled: dict[str, int] = {}
     with progress_bar("Embedding", unit="file") as advance:
         for number, file in enumerate(files):
             name = file_field(file)
@@ -65,6 +67,10 @@ def embed(
                 reports.append({"file": name, "rows": 0, "error": reason_of(error)})
             else:
                 print_warnings(result.warnings)
+                if result.resampled_from is not None:
+                    resampled[name] = result.resampled_from
+                    if not json:
+                        print(f"{name}: resampled from {result.resampled_from} to {rate} Hz")
                 vectors.append(result.embeddings)
                 spans = zip(result.start_s, result.end_s, strict=True)
                 rows += [{"file": name, "start_s": round(start, 3), "end_s": round(end, 3)} for start, end in spans]
@@ -80,7 +86,8 @@ def embed(
     if not rows:
         raise DataError(f"none of the {len(files)} files could be embedded; {out.name} was not written")
     table = torch.cat(vectors)
-    write_whole(out, save({"embeddings": table}, metadata=about | {"rows": json_format.dumps(rows)}))
+    about |= {"rows": json_format.dumps(rows), "resampled_from": json_format.dumps(resampled)}
+    write_whole(out, save({"embeddings": table}, metadata=about))
     if json:
         print_json({"out": str(out), "rows": len(table), "dim": table.shape[1], "files": reports})
     else:

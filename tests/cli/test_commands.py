@@ -194,6 +194,14 @@ def test_embed_with_two_ears(tiny_dspast, ears_clip, tmp_path, pooling):
     assert result.exit_code == 0 and strict(result.stdout)["dim"] == expected.shape[1]
 
 
+def test_embed_says_what_was_resampled(gram_folder, ears_clip, tmp_path):
+    out = tmp_path / "v.safetensors"
+    result = run("embed", ears_clip, "--out", out, "--model", gram_folder)
+    assert f"{ears_clip}: resampled from 16000 to 32000 Hz\n" in result.stdout
+    with safe_open(out, "pt") as file:
+        assert json.loads(file.metadata()["resampled_from"]) == {str(ears_clip): 16_000}
+
+
 def test_embed_of_nothing_writes_nothing(tiny_elsa, tmp_path):
     result = run("embed", tmp_path / "none.wav", "--out", tmp_path / "v.safetensors", "--model", tiny_elsa)
     assert result.exit_code == 1 and not (tmp_path / "v.safetensors").exists()
