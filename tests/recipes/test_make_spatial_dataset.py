@@ -157,7 +157,8 @@ def test_what_is_left_out_is_named_and_counted(bank: RirBank, tmp_path: Path) ->
     with pytest.raises(DataError, match=r"no clip is left to be placed \(\{'short': 1\}\)"):
         run(*options(data, quiet, bank), "--originals.min_s", "4.0")
     shutil.rmtree(quiet)
-    run(*options(data, quiet, bank), "--originals.min_s", "4.0", "--originals.silence_db", "90")
+    run(*options(data, quiet, bank), "--originals.min_s", "4.0", "--originals.silence_db", "90", "--audio_files", "wav")
+    assert row_audio(quiet / "train", rows_of(quiet, "train")[0]).num_channels == 4
     assert rows_of(quiet, "train")[0]["duration_s"] == pytest.approx(7.0, abs=0.05)
 
 
