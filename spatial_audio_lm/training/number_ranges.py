@@ -29,4 +29,4 @@ def require_ranges(config: Any, prefix: str = "") -> None:
         if dataclasses.is_dataclass(value):
             require_ranges(value, f"{key}.")
         elif field.name in LEAST and isinstance(value, int | float) and value < LEAST[field.name]:
-            raise ConfigError(f"{key} is {value}; expected {LEAST[field.name]} or more")
+            raise ConfigError(f"{key} is {value}; it must be at least {LEAST[field.name]}")

@@ -198,7 +198,7 @@ class Ranged:
 )
 def test_numbers_that_no_recipe_can_mean_are_refused(key: str, value: str, least: int):
     assert load_config(Ranged, []) == Ranged()
-    with pytest.raises(ConfigError, match=rf"^{key} is {value}; expected {least} or more$"):
+    with pytest.raises(ConfigError, match=rf"^{key} is {value}; it must be at least {least}$"):
         load_config(Ranged, [f"--{key}={value}"])
 
 
