@@ -9,11 +9,12 @@ Shard k is a pure function of (plan, k): started again with the same settings th
 with the same bytes, over any number of processes.
 """
 
+import hashlib
 import json
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -91,15 +92,16 @@ def begin_part(job: PartJob) -> None:
             "ambisonics: make a bank without heads (recipes/simulate_rirs.py)"
         )
     settings = {k: v for k, v in asdict(job).items() if k not in ("folder", "name", "audio_folder", "bank", "clips")}
-    clips = [asdict(clip) for clip in job.clips]
-    plan = json.loads(json.dumps({"bank": bank.sha256, "clips": clips, **settings}))  # tuples as they are read again
+    clips = json.dumps([asdict(clip) for clip in job.clips]).encode()
+    parts = {"bank": bank.sha256, "clips": hashlib.sha256(clips).hexdigest(), **settings}
+    plan = json.loads(json.dumps(parts))  # tuples as they are read again
     path = job.folder / "shards" / f"{job.name}.plan.json"
     if not path.exists():
-        write_json(path, plan, indent=None)
+        write_json(path, plan)
         return
-    for folder in ("shards", f"originals/{job.name}", f"{job.name}/audio"):
+    for folder in (".", "shards", "scenes", "sentences", f"originals/{job.name}", job.name, f"{job.name}/audio"):
         remove_unfinished(job.folder / folder)
-    found = read_json(path, max_bytes=1024**3, error=DataError)
+    found = read_json(path, error=DataError)
     if different := [name for name in plan if found.get(name) != plan[name]]:
         raise DataError(
             f"{path} was begun with other {', '.join(different)}: give the same settings, or another output_dir"
@@ -142,17 +144,31 @@ def process_shard(index: int, job: PartJob) -> bool:
 def run_part(job: PartJob, num_processes: int = 1) -> None:
     """Make what is missing of a part that was begun; raises what goes wrong, and keeps what is finished."""
     missing = [index for index in range(job.num_shards) if not job.shard(index).exists()]
-    work = partial(process_shard, job=job)
     bar = tqdm(total=job.num_shards, initial=job.num_shards - len(missing), desc=job.name, unit="shard")
     with bar:
         if num_processes == 1:
             for index in missing:
-                work(index)
+                process_shard(index, job)
                 bar.update()
             return
-        with ProcessPoolExecutor(num_processes, get_context("spawn"), start_worker) as pool:
-            for _ in pool.map(work, missing):
+        with ProcessPoolExecutor(num_processes, get_context("spawn"), _start, (job,)) as pool:
+            for _ in pool.map(_process, missing):
                 bar.update()
+
+
+class _Worker:
+    """The job of a worker process, which is sent there once: its clips may be hundreds of thousands."""
+
+    job: PartJob
+
+
+def _start(job: PartJob) -> None:
+    start_worker()
+    _Worker.job = job
+
+
+def _process(index: int) -> bool:
+    return process_shard(index, _Worker.job)
 
 
 def part_shards(job: PartJob) -> list[dict[str, Any]]:

@@ -115,6 +115,10 @@ def test_same_bytes_after_a_kill_and_over_processes(made: Path, tmp_path: Path) 
         shutil.copytree(made / "shards" / bank, again / "shards" / bank)
     story = kill_resume.run_through_kills(run, ("--output_dir", str(again)), again, kills=2, seed=1, run_s=4.0)
     assert story and kill_resume.hashes(again) == kill_resume.hashes(made)
+    for path in (*again.glob("shards/t*-0000?.json"), *again.glob("*/audio/*1-*.flac"), again / "complete.json"):
+        path.unlink()
+    run("--output_dir", str(again), "--num_processes", "2")
+    assert kill_resume.hashes(again) == kill_resume.hashes(made)
 
 
 def test_what_is_left_out_is_named_and_counted(bank: RirBank, tmp_path: Path) -> None:
