@@ -39,8 +39,10 @@ class ModelConfig(PretrainedConfig):
 
     @classmethod
     def _own_names(cls) -> list[str]:
-        """Settings of the system."""
-        return [name for name in inspect.signature(cls.__init__).parameters if name not in ("self", "kwargs")]
+        """Settings of the system, those of the configurations that it is built on among them."""
+        builds = [base.__init__ for base in cls.__mro__ if issubclass(base, ModelConfig)]
+        names = [name for build in builds for name in inspect.signature(build).parameters]
+        return [name for name in dict.fromkeys(names) if name not in ("self", "kwargs")]
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
