@@ -138,8 +138,8 @@ def test_a_place_for_each_sound_can_be_heard(tmp_path: Path) -> None:
     ear = model.audio_model.audio_encoder
     assert isinstance(ear, DSpASTForSELD)
     tokens, read = model.encode(**inputs).hidden_states, ear(**inputs)
-    assert torch.equal(tokens[:, 5:], read.last_hidden_state)
-    assert torch.equal(tokens[:, :5], ear.readout_tokens(read.last_hidden_state, inputs["input_features"]))
+    assert torch.equal(tokens[:, 4:], read.last_hidden_state)
+    assert torch.equal(tokens[:, :4], ear.readout_tokens(read.last_hidden_state, inputs["input_features"]))
     model.save_pretrained(tmp_path)
     again = BatForConditionalGeneration.from_pretrained(tmp_path)
     assert torch.equal(again(QUESTION, **inputs).logits, model(QUESTION, **inputs).logits)

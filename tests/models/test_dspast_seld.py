@@ -106,6 +106,8 @@ def test_named_errors() -> None:
         DSpASTForSELD(DSpASTConfig(**SMALL_DSPAST))
     with pytest.raises(ConfigError, match="expected 'pooled'"):
         DSpASTConfig(place_per_sound=True)
+    with pytest.raises(ConfigError, match="num_told_sounds is 0; expected 1 or more"):
+        small(num_told_sounds=0)
     labels = seld_labels(3)["labels"]
     for wrong in (
         {"events": labels["events"]},
@@ -122,17 +124,19 @@ def test_named_errors() -> None:
 @torch.no_grad()
 def test_tokens_for_language_models_tell_what_the_heads_answer(adacos: bool) -> None:
     """The probabilities come back from a token linearly, and a sound that is not there says so."""
-    model = small(adacos=adacos, head_init_std=1.0, branch_dim=40)
+    model = small(adacos=adacos, head_init_std=1.0, branch_dim=40, num_told_sounds=3)
     outputs = model(features())
     tokens = model.readout_tokens(outputs.last_hidden_state, features())
-    assert tokens.shape == outputs.sound_tokens.shape == (3, 5, 120)
+    assert outputs.sound_tokens.shape == (3, 5, 120) and tokens.shape == (3, 3, 120)
+    first = outputs.event_logits.argsort(dim=-1, descending=True)[:, :3]
+    rows = torch.arange(3)[:, None]
     distance, direction, event = tokens.split(40, dim=-1)
 
     def vectors(head: str) -> torch.Tensor:
         return torch.nn.functional.normalize(getattr(model, f"{head}_head").weight, dim=-1)
 
     def probabilities(head: str) -> torch.Tensor:
-        return model.class_scores(head, outputs[f"{head}_logits"]).softmax(-1)
+        return model.class_scores(head, outputs[f"{head}_logits"]).softmax(-1)[rows, first]
 
     both = torch.cat([vectors("azimuth"), vectors("elevation")])
     expected = torch.cat([probabilities("azimuth"), probabilities("elevation")], dim=-1)
@@ -140,9 +144,9 @@ def test_tokens_for_language_models_tell_what_the_heads_answer(adacos: bool) -> 
     torch.testing.assert_close(
         distance @ torch.linalg.pinv(vectors("distance")), probabilities("distance"), atol=1e-4, rtol=0
     )
-    torch.testing.assert_close(event.norm(dim=-1), outputs.event_logits.sigmoid())
-    alike = torch.nn.functional.cosine_similarity(event[0], vectors("event"), dim=-1)
-    torch.testing.assert_close(alike, torch.ones(5))
+    torch.testing.assert_close(event.norm(dim=-1), outputs.event_logits.sigmoid()[rows, first])
+    alike = torch.nn.functional.cosine_similarity(event, vectors("event")[first], dim=-1)
+    torch.testing.assert_close(alike, torch.ones(3, 3))
 
 
 @torch.no_grad()

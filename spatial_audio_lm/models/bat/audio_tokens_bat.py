@@ -13,8 +13,8 @@ goes in, its `last_hidden_state` `(batch, tokens, hidden_size)` comes out.
 
 SpatialAST and DSpAST can be heard with what their trained heads read of the whole recording (`hears_readout` of BAT's
 configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its branches joined,
-and of `DSpASTForSELD` one for each sound that it knows. Direction and distance of a clip lie there readily, where the
-patches have them in pieces.
+and of `DSpASTForSELD` one for each of the most probable sounds. Direction and distance of a clip lie there readily,
+where the patches have them in pieces.
 """
 
 from collections.abc import Callable, Mapping

@@ -22,6 +22,7 @@ class DSpASTConfig(EventLocalizationConfig):
             answers may be as uncertain as distances are.
         branch_dim: width of a branch's tokens; the three together are the output (published: 3 x 256).
         place_per_sound: the pooled readout looks for each sound by itself; for `DSpASTForSELD`.
+        num_told_sounds: of at most so many of them, the most probable ones, that model tells a language model.
         loss_weights: those that differ from the published ones.
         kwargs: all other settings of `EventLocalizationConfig`.
     """
@@ -34,14 +35,18 @@ class DSpASTConfig(EventLocalizationConfig):
         branch_dim: int | None = None,
         adacos: bool = True,
         place_per_sound: bool = False,
+        num_told_sounds: int = 4,
         loss_weights: dict[str, float] | None = None,
         **kwargs: Any,
     ):
         super().__init__(features=features, loss_weights=LOSS_WEIGHTS | (loss_weights or {}), **kwargs)
         self.adacos = adacos
         self.place_per_sound = place_per_sound
+        self.num_told_sounds = num_told_sounds
         self.branch_dim = branch_dim or self.hidden_size // len(BRANCHES)
         if place_per_sound and self.readout != "pooled":
             raise ConfigError(f"place_per_sound looks at patches: readout is {self.readout!r}, expected 'pooled'")
+        if num_told_sounds < 1:
+            raise ConfigError(f"num_told_sounds is {num_told_sounds}; expected 1 or more")
         if self.num_cls_tokens < 1:
             raise ConfigError(f"num_cls_tokens is {self.num_cls_tokens}; the heads read the mean of at least one")

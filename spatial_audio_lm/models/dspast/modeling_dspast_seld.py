@@ -94,7 +94,7 @@ class DSpASTForSELD(DSpASTForSoundEventLocalization):
             super()._init_weights(module)
 
     def readout_tokens(self, tokens: Tensor, input_features: Tensor) -> Tensor:
-        """What the heads answer of each sound, as one token each beside the encoder's.
+        """What the heads answer of the most probable sounds, as one token each beside the encoder's.
 
         Every answer is told in the head's own vectors, of length 1: their mean, weighted by the probabilities of the
         bins; of the event its one vector times its probability. So answers that are as probable as others remain so,
@@ -105,7 +105,8 @@ class DSpASTForSELD(DSpASTForSoundEventLocalization):
             input_features: what they were made of, `(batch, maps, frames, mels)`.
 
         Returns:
-            `(batch, labels, 3 * branch_dim)`, the branches joined as in `tokens`.
+            `(batch, num_told_sounds, 3 * branch_dim)`, the most probable sound first; the branches joined as in
+            `tokens`.
         """
         logits = self._logits(self._sounds(tokens, input_features))
         told = {
@@ -113,7 +114,9 @@ class DSpASTForSELD(DSpASTForSoundEventLocalization):
             for head in ("distance", "azimuth", "elevation")
         }
         event = logits["event"].sigmoid()[..., None] * normalize(self.event_head.weight, dim=-1)
-        return torch.cat([told["distance"], told["azimuth"] + told["elevation"], event], dim=-1)
+        every = torch.cat([told["distance"], told["azimuth"] + told["elevation"], event], dim=-1)
+        first = logits["event"].topk(min(self.config.num_told_sounds, self.config.num_labels), dim=-1).indices
+        return every.gather(1, first[..., None].expand(-1, -1, every.shape[-1]))
 
     def _head(self, head: str) -> Any:
         return getattr(self, f"{head}_head")
