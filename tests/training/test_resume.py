@@ -225,7 +225,7 @@ def test_an_error_in_the_first_step_has_nothing_to_save(tmp_path: Path):
 def test_fewer_items_than_before_are_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     interrupted(tmp_path, 7)
     monkeypatch.setattr(tiny_training.Images, "__len__", lambda self: 37)
-    with pytest.raises(ConfigError, match=r"items: 38 -> 37.*must not change between stop and resume: put back"):
+    with pytest.raises(ConfigError, match=r"items: 38 -> 37.*must not change between stop and resume, so put back"):
         tiny_training.run(settings(tmp_path))
 
 
