@@ -291,9 +291,9 @@ def main(config: Config) -> Path:
     before = None if config.init_from is None else BatConfig.from_pretrained(config.init_from)
     if before is not None:
         require_same(config, before)
-    readout = bool(config.model.get("hears_readout", False))
+    hears = str(config.model.get("hears", "tokens"))
     folder = str(checkpoint_folder(config.ear))
-    ear = Ear.from_pretrained(folder, readout)
+    ear = Ear.from_pretrained(folder, hears)
     with accelerator.main_process_first():
         questions = questions_of(config, ear.sampling_rate)
     model, processor = build_model(config, questions, ear)
@@ -303,7 +303,7 @@ def main(config: Config) -> Path:
     # data
     heard = None
     if config.cached:
-        plan = HearingPlan(folder, questions.recordings, readout)
+        plan = HearingPlan(folder, questions.recordings, hears)
         with accelerator.main_process_first():
             cache = config.cache or Path(config.loop.output_dir) / "heard"
             heard = fill_hearing(cache, plan, config.num_processes)

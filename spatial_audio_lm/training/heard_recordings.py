@@ -47,14 +47,14 @@ class HearingPlan:
 
     Args:
         ear: folder of the encoder with its feature extractor.
-        with_readout: see `Ear`.
+        hears: see `BatConfig`.
         recordings: what is heard.
         per_shard: recordings a file.
     """
 
     ear: str
     recordings: Recordings
-    with_readout: bool = False
+    hears: str = "tokens"
     per_shard: int = 200
 
     @property
@@ -67,7 +67,7 @@ class HearingPlan:
         parts = {
             "version": CACHE_VERSION,
             "ear": {path.name: sha256_of_file(path) for path in files},
-            "with_readout": self.with_readout,
+            "hears": self.hears,
             "recordings": self.recordings.digest(),
             "numbers": (len(self.recordings), self.per_shard),
         }
@@ -75,9 +75,9 @@ class HearingPlan:
 
 
 @lru_cache(maxsize=2)
-def _opened(folder: str, with_readout: bool) -> Ear:
+def _opened(folder: str, hears: str) -> Ear:
     """The ear, read once a process."""
-    return Ear.from_pretrained(folder, with_readout)
+    return Ear.from_pretrained(folder, hears)
 
 
 def hear(ear: Ear, recordings: Sequence[SpatialAudio]) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ def process_hearing_shard(shard: int, plan: HearingPlan, folder: Path) -> bool:
     path = _shard_file(folder, shard)
     if path.exists():
         return False
-    ear = _opened(plan.ear, plan.with_readout)
+    ear = _opened(plan.ear, plan.hears)
     first = shard * plan.per_shard
     last = min(first + plan.per_shard, len(plan.recordings))
     parts = [

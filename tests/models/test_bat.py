@@ -112,7 +112,7 @@ def test_every_encoder_of_the_house_can_be_the_ear(encoder: str) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize(("encoder", "count"), [("spatial_ast", 3), ("dspast", 1)])
 def test_what_trained_heads_read_can_be_heard(encoder: str, count: int, tmp_path: Path) -> None:
-    model, plain, inputs = bat(encoder, hears_readout=True), bat(encoder), heard(encoder)
+    model, plain, inputs = bat(encoder, hears="readout_and_tokens"), bat(encoder), heard(encoder)
     ear = model.audio_model.audio_encoder
     tokens = model.encode(**inputs).hidden_states
     read = ear(**inputs)
@@ -126,7 +126,7 @@ def test_what_trained_heads_read_can_be_heard(encoder: str, count: int, tmp_path
     again = BatForConditionalGeneration.from_pretrained(tmp_path)
     assert torch.equal(again(QUESTION, **inputs).logits, model(QUESTION, **inputs).logits)
     assert not any(parameter.requires_grad for parameter in again.audio_model.audio_encoder.parameters())
-    with pytest.raises(ConfigError, match="hears_readout is False, and the encoder given has its heads"):
+    with pytest.raises(ConfigError, match="hears is 'tokens', and the encoder given has its heads"):
         BatAudioModel(plain.config, ear)
 
 
@@ -134,7 +134,7 @@ def test_what_trained_heads_read_can_be_heard(encoder: str, count: int, tmp_path
 def test_a_place_for_each_sound_can_be_heard(tmp_path: Path) -> None:
     settings = SMALL_DSPAST | {"model_type": "dspast", "readout": "pooled", "place_per_sound": True}
     torch.manual_seed(0)
-    model, inputs = small_bat(audio_config=settings, hears_readout=True).eval(), heard("dspast")
+    model, inputs = small_bat(audio_config=settings, hears="readout_and_tokens").eval(), heard("dspast")
     ear = model.audio_model.audio_encoder
     assert isinstance(ear, DSpASTForSELD)
     tokens, read = model.encode(**inputs).hidden_states, ear(**inputs)
@@ -143,6 +143,9 @@ def test_a_place_for_each_sound_can_be_heard(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     again = BatForConditionalGeneration.from_pretrained(tmp_path)
     assert torch.equal(again(QUESTION, **inputs).logits, model(QUESTION, **inputs).logits)
+    alone = small_bat(audio_config=settings, hears="readout").eval()
+    alone.audio_model.audio_encoder.load_state_dict(ear.state_dict())
+    assert torch.equal(alone.encode(**inputs).hidden_states, tokens[:, :4])
 
 
 @torch.no_grad()
@@ -460,7 +463,7 @@ def test_questions_and_recordings_have_to_fit() -> None:
         ({"qformer_config": {"use_qformer_text_input": True}}, "use_qformer_text_input"),
         ({"text_config": {"model_type": "lama"}}, "text_config is of type 'lama'"),
         (
-            {"hears_readout": True, "audio_config": {"model_type": "gram", **SMALL_GRAM}},
+            {"hears": "readout", "audio_config": {"model_type": "gram", **SMALL_GRAM}},
             "gram has no heads that read: those of spatial_ast, dspast do",
         ),
         ({"num_query_tokens": 0}, "num_query_tokens is 0"),

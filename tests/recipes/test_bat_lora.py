@@ -112,14 +112,14 @@ def test_cache_holds_what_the_ear_hears(trained: Path, scenes: tuple[str, ...]) 
     recipe = recipe_jobs.load("bat_lora")
     sounds = SceneSounds(scenes[1], "train", scenes[3])
     folder = str(checkpoint_folder("dspast-tiny"))
-    heard = recipe.fill_hearing(trained / "heard", recipe.HearingPlan(folder, sounds, True))
-    ear = Ear.from_pretrained(folder, True)
+    heard = recipe.fill_hearing(trained / "heard", recipe.HearingPlan(folder, sounds, "readout_and_tokens"))
+    ear = Ear.from_pretrained(folder, "readout_and_tokens")
     tokens = ear.encode(ear.features([sounds(5), sounds(30)])).hidden_states
     again = heard[[5, 30]]["audio_hidden_states"]
     assert len(heard) == SCENES and again.shape == tokens.shape == (2, 56, 384)  # a readout, 3 and 52 tokens
     torch.testing.assert_close(again, tokens, atol=0.05, rtol=2e-3)
     with pytest.raises(DataError, match="what another ear heard, or other recordings"):
-        recipe.fill_hearing(trained / "heard", recipe.HearingPlan(folder, sounds, False))
+        recipe.fill_hearing(trained / "heard", recipe.HearingPlan(folder, sounds, "readout"))
 
 
 def test_without_a_cache_the_same_is_learned_but_for_rounding(
@@ -136,7 +136,7 @@ def test_stages_follow_each_other(tmp_path: Path, heard: tuple[str, ...]) -> Non
     run(*heard, "--stage", "1", "--loop.output_dir", str(first))
     begun = (*heard, "--stage", "2", "--init_from", str(first / "final"), "--loop.output_dir", str(second))
     with pytest.raises(ConfigError, match="another model than the settings say: num_query_tokens 4, not 8"):
-        run(*begun, "--model", "{num_query_tokens: 8, hears_readout: true}")
+        run(*begun, "--model", "{num_query_tokens: 8, hears: readout_and_tokens}")
     with pytest.raises(ConfigError, match=r"text_config\.hidden_size 32, not 48"):
         run(*begun, "--language.model", "{hidden_size: 48}")
     run(*begun, "--optim.lr", "1e-30")  # weights stay as they are
@@ -178,7 +178,7 @@ def test_nothing_of_a_recording_that_is_held_out_is_trained_on(heard: tuple[str,
 def test_another_ear(tmp_path: Path, scenes: tuple[str, ...], spatial_ast: Path, trained: Path) -> None:
     run(*scenes, "--ear", str(spatial_ast), "--loop.output_dir", str(tmp_path), "--loop.steps", "1")
     model = BatForConditionalGeneration.from_pretrained(tmp_path / "final")
-    assert model.config.audio_config.model_type == "spatial_ast" and model.config.hears_readout
+    assert model.config.audio_config.model_type == "spatial_ast" and model.config.hears == "readout_and_tokens"
     assert isinstance(answer_of(tmp_path / "final"), str)
     changed = (*scenes, "--ear", str(spatial_ast), "--init_from", str(trained / "final"))
     with pytest.raises(ConfigError, match="hears with another ear"):

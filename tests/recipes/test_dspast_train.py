@@ -204,7 +204,6 @@ def test_every_configuration_is_one_of_a_training() -> None:
         (("--spatial_sound.root", "no/copy"), "SpatialSound has 32000 Hz, the model hears 16000"),
         (("--architecture", "spatial_ast"), "levels between the ears need DSpAST"),
         (("--scenes.augmentation.mixup", "rooms"), "mixup"),
-        (("--features.num_frames", "96"), "features.num_frames"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(

@@ -11,10 +11,10 @@ goes in, its `last_hidden_state` `(batch, tokens, hidden_size)` comes out.
     ELSA             a moment of what sounds, joined with the clip's      the two branches' hidden_size, and 3
                      spatial vector and its direction                     for the direction if it has pools
 
-SpatialAST and DSpAST can be heard with what their trained heads read of the whole recording (`hears_readout` of BAT's
-configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its branches joined,
-and of `DSpASTForSELD` one for each of the most probable sounds. Direction and distance of a clip lie there readily,
-where the patches have them in pieces.
+SpatialAST and DSpAST can be heard with, or by nothing but, what their trained heads read of the whole recording (`hears`
+of BAT's configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its branches
+joined, and of `DSpASTForSELD` one for each of the most probable sounds. Direction and distance of a clip lie there
+readily, where the patches have them in pieces.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,6 +37,8 @@ from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTF
 # the recordings, which GRAM and WavJEPA call so, becomes `audio_attention_mask`.
 AUDIO_INPUTS = ("input_features", "input_values", "spatial_features", "audio_attention_mask")
 
+
+HEARS = ("tokens", "readout", "readout_and_tokens")
 
 # Encoders with trained heads whose readout can be heard.
 READOUT_MODELS: dict[str, Any] = {
@@ -66,29 +68,31 @@ def token_dim(config: PretrainedConfig) -> int:
     return dim(config)
 
 
-def encoder_class(config: PretrainedConfig, hears_readout: bool) -> Any:
+def encoder_class(config: PretrainedConfig, hears: str) -> Any:
     """What an encoder with this configuration is built and loaded by.
 
     Raises:
-        ConfigError: the readout of an encoder that has none.
+        ConfigError: something else than one of `HEARS`, or the readout of an encoder that has none.
     """
-    if not hears_readout:
+    if hears not in HEARS:
+        raise ConfigError(f"hears is {hears!r}; expected one of {', '.join(HEARS)}")
+    if hears == "tokens":
         return AutoModel
     model_type = config.model_type
     if model_type not in READOUT_MODELS:
         raise ConfigError(
-            f"hears_readout is True, and {model_type} has no heads that read: those of {', '.join(READOUT_MODELS)} do"
+            f"hears is {hears!r}, and {model_type} has no heads that read: those of {', '.join(READOUT_MODELS)} do"
         )
     return DSpASTForSELD if getattr(config, "place_per_sound", False) else READOUT_MODELS[model_type]
 
 
-def load_encoder(folder: str | PathLike[str], hears_readout: bool) -> PreTrainedModel:
+def load_encoder(folder: str | PathLike[str], hears: str) -> PreTrainedModel:
     """The encoder of a folder, with its heads where their readout is to be heard.
 
     Raises:
-        ConfigError: the readout of an encoder that has none.
+        ConfigError: something else than one of `HEARS`, or the readout of an encoder that has none.
     """
-    make = encoder_class(AutoConfig.from_pretrained(folder), hears_readout)
+    make = encoder_class(AutoConfig.from_pretrained(folder), hears)
     encoder: PreTrainedModel = make.from_pretrained(folder).eval()
     return encoder
 
@@ -99,19 +103,22 @@ def named_audio_inputs(features: Mapping[str, Any]) -> dict[str, Any]:
     return {name: named[name] for name in AUDIO_INPUTS if name in named}
 
 
-def audio_tokens(encoder: PreTrainedModel, inputs: Mapping[str, Tensor], keep_states: bool = False) -> AudioTokens:
+def audio_tokens(
+    encoder: PreTrainedModel, inputs: Mapping[str, Tensor], hears: str = "tokens", keep_states: bool = False
+) -> AudioTokens:
     """Tokens of a batch of recordings.
 
     Args:
-        encoder: any encoder of the house, in evaluation mode.
+        encoder: any encoder of the house, in evaluation mode, of `encoder_class`.
         inputs: outputs of its feature extractor under the names of `AUDIO_INPUTS`.
+        hears: one of `HEARS`.
         keep_states: also give the encoder's hidden states, where it has any.
 
     Raises:
         AudioValueError: inputs of another encoder.
     """
-    if isinstance(encoder, EventLocalizationMixin):
-        return _read_tokens(encoder, inputs, keep_states)
+    if hears != "tokens":
+        return _read_tokens(encoder, inputs, hears, keep_states)
     _, tokens = _EARS.get(encoder.config.model_type, (_plain_dim, _plain_tokens))
     return tokens(encoder, inputs, keep_states)
 
@@ -136,12 +143,13 @@ def _plain_tokens(encoder: PreTrainedModel, inputs: Mapping[str, Tensor], keep_s
     return AudioTokens(output.last_hidden_state, encoder_states=output.hidden_states)
 
 
-def _read_tokens(model: Any, inputs: Mapping[str, Tensor], keep_states: bool) -> AudioTokens:
-    """Readout, class tokens, patches."""
+def _read_tokens(model: Any, inputs: Mapping[str, Tensor], hears: str, keep_states: bool) -> AudioTokens:
+    """Readout, and behind it class tokens and patches if they are heard too."""
     (features,) = _needed(model, inputs, "input_features")
     heard = _plain_tokens(model.base_model, inputs, keep_states)
     readout = model.readout_tokens(heard.hidden_states, features).to(heard.hidden_states.dtype)
-    return AudioTokens(torch.cat([readout, heard.hidden_states], dim=1), encoder_states=heard.encoder_states)
+    tokens = readout if hears == "readout" else torch.cat([readout, heard.hidden_states], dim=1)
+    return AudioTokens(tokens, encoder_states=heard.encoder_states)
 
 
 def _dspast_dim(config: Any) -> int:

@@ -21,8 +21,8 @@ class BatConfig(ModelConfig):
         qformer_config: of transformers' `Blip2QFormerModel`; the width of what it hears follows from the encoder.
         text_config: of any causal language model of transformers.
         num_query_tokens: embeddings that a recording becomes.
-        hears_readout: hear what the encoder's trained heads read of a recording too, where it has any (SpatialAST,
-            DSpAST); published: it does not.
+        hears: `tokens`, as published; `readout`, what the encoder's trained heads read of a recording, where it has any
+            (SpatialAST, DSpAST); or `readout_and_tokens`.
         norm_audio_tokens: bring the encoder's tokens to the same size before the Q-Former, by a layer norm without
             weights; published: as they are.
         projector_norm_eps: of the layer norm behind the projection.
@@ -46,7 +46,7 @@ class BatConfig(ModelConfig):
         qformer_config: Blip2QFormerConfig | dict[str, Any] | None = None,
         text_config: PretrainedConfig | dict[str, Any] | None = None,
         num_query_tokens: int = 64,
-        hears_readout: bool = False,
+        hears: str = "tokens",
         norm_audio_tokens: bool = False,
         projector_norm_eps: float = 1e-5,
         audio_token_id: int | None = None,
@@ -62,7 +62,7 @@ class BatConfig(ModelConfig):
         self.text_config = _sub_config(text_config, "llama", "text_config")
         self.qformer_config = _qformer_config(qformer_config, token_dim(self.audio_config))
         self.num_query_tokens = num_query_tokens
-        self.hears_readout = hears_readout
+        self.hears = hears
         self.norm_audio_tokens = norm_audio_tokens
         self.projector_norm_eps = projector_norm_eps
         self.audio_token_id = self.text_config.vocab_size if audio_token_id is None else audio_token_id
@@ -77,7 +77,7 @@ class BatConfig(ModelConfig):
                 f"num_query_tokens is {num_query_tokens}, lora_rank {lora_rank}, lora_dropout {lora_dropout}; expected "
                 "1 or more, 0 or more, a share in [0, 1)"
             )
-        encoder_class(self.audio_config, hears_readout)  # refuses one without
+        encoder_class(self.audio_config, hears)  # refuses a readout of one without heads
         kwargs.setdefault("tie_word_embeddings", False)  # the language model ties its own
         super().__init__(**kwargs)
 

@@ -18,23 +18,24 @@ class Ear:
     Args:
         encoder: any one of the house, in evaluation mode.
         feature_extractor: the encoder's.
+        hears: see `BatConfig`.
     """
 
-    def __init__(self, encoder: PreTrainedModel, feature_extractor: Any):
-        self.encoder, self.feature_extractor = encoder, feature_extractor
+    def __init__(self, encoder: PreTrainedModel, feature_extractor: Any, hears: str = "tokens"):
+        self.encoder, self.feature_extractor, self.hears = encoder, feature_extractor, hears
 
     @classmethod
-    def from_pretrained(cls, folder: str | PathLike[str], hears_readout: bool = False) -> "Ear":
+    def from_pretrained(cls, folder: str | PathLike[str], hears: str = "tokens") -> "Ear":
         """The ear in a folder.
 
         Args:
             folder: written by `save_pretrained` of encoder and feature extractor.
-            hears_readout: see `BatConfig`.
+            hears: see `BatConfig`.
 
         Raises:
             ConfigError: the readout of an encoder that has none.
         """
-        return cls(load_encoder(folder, hears_readout), AutoFeatureExtractor.from_pretrained(folder))
+        return cls(load_encoder(folder, hears), AutoFeatureExtractor.from_pretrained(folder), hears)
 
     @property
     def sampling_rate(self) -> int:
@@ -48,4 +49,4 @@ class Ear:
     @torch.no_grad()
     def encode(self, features: Mapping[str, Tensor]) -> AudioTokens:
         """Tokens of a batch of `features`."""
-        return audio_tokens(self.encoder, features)
+        return audio_tokens(self.encoder, features, self.hears)

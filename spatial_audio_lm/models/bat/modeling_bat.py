@@ -106,7 +106,7 @@ class BatForConditionalGeneration(BatPreTrainedModel, GenerationMixin):
             settings: further ones of `BatConfig`.
         """
         if not isinstance(audio_encoder, PreTrainedModel):
-            audio_encoder = load_encoder(audio_encoder, settings.get("hears_readout", False))
+            audio_encoder = load_encoder(audio_encoder, settings.get("hears", "tokens"))
         if not isinstance(language_model, PreTrainedModel):
             settings.setdefault("language_model_name_or_path", str(language_model))
             language_model = AutoModelForCausalLM.from_pretrained(language_model, **(language_model_kwargs or {}))

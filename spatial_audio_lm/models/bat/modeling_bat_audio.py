@@ -87,10 +87,10 @@ class BatAudioModel(BatPreTrainedModel):
         """Hearing with random weights, or with an encoder that is there already."""
         super().__init__(config)
         if audio_encoder is None:
-            make = encoder_class(config.audio_config, config.hears_readout)
+            make = encoder_class(config.audio_config, config.hears)
             audio_encoder = (make.from_config if make is AutoModel else make._from_config)(config.audio_config)
-        if isinstance(audio_encoder, EventLocalizationMixin) and not config.hears_readout:
-            raise ConfigError("hears_readout is False, and the encoder given has its heads: set it, or give its base")
+        if isinstance(audio_encoder, EventLocalizationMixin) and config.hears == "tokens":
+            raise ConfigError("hears is 'tokens', and the encoder given has its heads: hear 'readout', or give its base")
         self.audio_encoder = audio_encoder
         self.projector = BatProjector(config)
         self.freeze()
@@ -120,7 +120,7 @@ class BatAudioModel(BatPreTrainedModel):
         Raises:
             AudioValueError: inputs of another encoder.
         """
-        return audio_tokens(self.audio_encoder, inputs, keep_states)
+        return audio_tokens(self.audio_encoder, inputs, self.config.hears, keep_states)
 
     def forward(
         self,
