@@ -122,6 +122,9 @@ def test_what_trained_heads_read_can_be_heard(encoder: str, count: int, tmp_path
     assert torch.equal(ear.distance_head(parts[:, 0]), read.distance_logits)
     assert torch.equal(ear.azimuth_head(parts[:, 1]), read.azimuth_logits)
     assert torch.equal(ear.elevation_head(parts[:, 1]), read.elevation_logits)
+    alone = bat(encoder, hears="readout")
+    assert alone.config.qformer_config.encoder_hidden_size == count * tokens.shape[2]
+    assert alone.encode(**inputs).hidden_states.shape == (2, 1, count * tokens.shape[2])
     model.save_pretrained(tmp_path)
     again = BatForConditionalGeneration.from_pretrained(tmp_path)
     assert torch.equal(again(QUESTION, **inputs).logits, model(QUESTION, **inputs).logits)
@@ -145,7 +148,7 @@ def test_a_place_for_each_sound_can_be_heard(tmp_path: Path) -> None:
     assert torch.equal(again(QUESTION, **inputs).logits, model(QUESTION, **inputs).logits)
     alone = small_bat(audio_config=settings, hears="readout").eval()
     alone.audio_model.audio_encoder.load_state_dict(ear.state_dict())
-    assert torch.equal(alone.encode(**inputs).hidden_states, tokens[:, :4])
+    assert torch.equal(alone.encode(**inputs).hidden_states, tokens[:, :4].flatten(1)[:, None])
 
 
 @torch.no_grad()

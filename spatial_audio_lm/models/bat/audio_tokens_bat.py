@@ -13,8 +13,9 @@ goes in, its `last_hidden_state` `(batch, tokens, hidden_size)` comes out.
 
 SpatialAST and DSpAST can be heard with, or by nothing but, what their trained heads read of the whole recording (`hears`
 of BAT's configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its branches
-joined, and of `DSpASTForSELD` one for each of the most probable sounds. Direction and distance of a clip lie there
-readily, where the patches have them in pieces.
+joined, and of `DSpASTForSELD` one for each of the most probable sounds. Alone, they are joined to one wide token, so that
+the Q-Former need not learn where to look. Direction and distance of a clip lie there readily, where the patches have them
+in pieces.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ from spatial_audio_lm.layers.event_localization import EventLocalizationMixin
 from spatial_audio_lm.models.dspast.configuration_dspast import BRANCHES
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
 from spatial_audio_lm.models.dspast.modeling_dspast_seld import DSpASTForSELD
+from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTForSoundEventLocalization
 
 # Outputs of the feature extractors, as BAT's inputs call them: `attention_mask` is the mask of its text, and that of
@@ -62,10 +64,17 @@ class AudioTokens:
     encoder_states: tuple[Tensor, ...] | None = None
 
 
-def token_dim(config: PretrainedConfig) -> int:
-    """Width of the tokens of an encoder with this configuration."""
+def token_dim(config: PretrainedConfig, hears: str = "tokens") -> int:
+    """Width of the tokens of an encoder with this configuration, and of what is heard of it."""
     dim, _ = _EARS.get(config.model_type, (_plain_dim, _plain_tokens))
-    return dim(config)
+    return dim(config) * (num_readout_tokens(config) if hears == "readout" else 1)
+
+
+def num_readout_tokens(config: Any) -> int:
+    """How many tokens the heads of an encoder with this configuration tell."""
+    if getattr(config, "place_per_sound", False):
+        return min(config.num_told_sounds, config.num_labels)
+    return len(BRANCHES) if config.model_type == SpatialASTConfig.model_type else 1
 
 
 def encoder_class(config: PretrainedConfig, hears: str) -> Any:
@@ -148,7 +157,8 @@ def _read_tokens(model: Any, inputs: Mapping[str, Tensor], hears: str, keep_stat
     (features,) = _needed(model, inputs, "input_features")
     heard = _plain_tokens(model.base_model, inputs, keep_states)
     readout = model.readout_tokens(heard.hidden_states, features).to(heard.hidden_states.dtype)
-    tokens = readout if hears == "readout" else torch.cat([readout, heard.hidden_states], dim=1)
+    joined = readout.flatten(1)[:, None]
+    tokens = joined if hears == "readout" else torch.cat([readout, heard.hidden_states], dim=1)
     return AudioTokens(tokens, encoder_states=heard.encoder_states)
 
 

@@ -22,7 +22,7 @@ class BatConfig(ModelConfig):
         text_config: of any causal language model of transformers.
         num_query_tokens: embeddings that a recording becomes.
         hears: `tokens`, as published; `readout`, what the encoder's trained heads read of a recording, where it has any
-            (SpatialAST, DSpAST); or `readout_and_tokens`.
+            (SpatialAST, DSpAST), joined to one token; or `readout_and_tokens`, which stand one behind the other.
         norm_audio_tokens: bring the encoder's tokens to the same size before the Q-Former, by a layer norm without
             weights; published: as they are.
         projector_norm_eps: of the layer norm behind the projection.
@@ -60,7 +60,6 @@ class BatConfig(ModelConfig):
     ):
         self.audio_config = _sub_config(audio_config, SpatialASTConfig.model_type, "audio_config")
         self.text_config = _sub_config(text_config, "llama", "text_config")
-        self.qformer_config = _qformer_config(qformer_config, token_dim(self.audio_config))
         self.num_query_tokens = num_query_tokens
         self.hears = hears
         self.norm_audio_tokens = norm_audio_tokens
@@ -78,6 +77,7 @@ class BatConfig(ModelConfig):
                 "1 or more, 0 or more, a share in [0, 1)"
             )
         encoder_class(self.audio_config, hears)  # refuses a readout of one without heads
+        self.qformer_config = _qformer_config(qformer_config, token_dim(self.audio_config, hears))
         kwargs.setdefault("tie_word_embeddings", False)  # the language model ties its own
         super().__init__(**kwargs)
 

@@ -90,7 +90,9 @@ class BatAudioModel(BatPreTrainedModel):
             make = encoder_class(config.audio_config, config.hears)
             audio_encoder = (make.from_config if make is AutoModel else make._from_config)(config.audio_config)
         if isinstance(audio_encoder, EventLocalizationMixin) and config.hears == "tokens":
-            raise ConfigError("hears is 'tokens', and the encoder given has its heads: hear 'readout', or give its base")
+            raise ConfigError(
+                "hears is 'tokens', and the encoder given has its heads: hear 'readout', or give its base"
+            )
         self.audio_encoder = audio_encoder
         self.projector = BatProjector(config)
         self.freeze()

@@ -4,6 +4,7 @@ from typing import Any
 
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.layers.event_localization_config import EventLocalizationConfig
+from spatial_audio_lm.layers.model_config import require_whole_numbers
 
 BRANCHES = ("distance", "direction", "event")
 FEATURES = ("log_mel", "gcc_phat", "level_ratio", "phase_difference")
@@ -43,10 +44,9 @@ class DSpASTConfig(EventLocalizationConfig):
         self.adacos = adacos
         self.place_per_sound = place_per_sound
         self.num_told_sounds = num_told_sounds
-        self.branch_dim = branch_dim or self.hidden_size // len(BRANCHES)
+        self.branch_dim = self.hidden_size // len(BRANCHES) if branch_dim is None else branch_dim
+        require_whole_numbers(self, ("num_told_sounds", "branch_dim"))
         if place_per_sound and self.readout != "pooled":
             raise ConfigError(f"place_per_sound looks at patches: readout is {self.readout!r}, expected 'pooled'")
-        if num_told_sounds < 1:
-            raise ConfigError(f"num_told_sounds is {num_told_sounds}; expected 1 or more")
         if self.num_cls_tokens < 1:
             raise ConfigError(f"num_cls_tokens is {self.num_cls_tokens}; the heads read the mean of at least one")

@@ -97,8 +97,9 @@ class DSpASTForSELD(DSpASTForSoundEventLocalization):
         """What the heads answer of the most probable sounds, as one token each beside the encoder's.
 
         Every answer is told in the head's own vectors, of length 1: their mean, weighted by the probabilities of the
-        bins; of the event its one vector times its probability. So answers that are as probable as others remain so,
-        and nothing is left for a language model to learn but to read them.
+        bins, and of the event its one vector. So answers that are as probable as others remain so, and nothing is left
+        for a language model to learn but to read them. All of it times the probability of the sound: one that is not
+        there says little of where it would be.
 
         Args:
             tokens: `last_hidden_state` of all branches, `(batch, tokens, 3 * branch_dim)`.
@@ -113,8 +114,9 @@ class DSpASTForSELD(DSpASTForSoundEventLocalization):
             head: self.class_scores(head, logits[head]).softmax(-1) @ normalize(self._head(head).weight, dim=-1)
             for head in ("distance", "azimuth", "elevation")
         }
-        event = logits["event"].sigmoid()[..., None] * normalize(self.event_head.weight, dim=-1)
+        event = normalize(self.event_head.weight, dim=-1).expand_as(told["distance"])
         every = torch.cat([told["distance"], told["azimuth"] + told["elevation"], event], dim=-1)
+        every = every * logits["event"].sigmoid()[..., None]
         first = logits["event"].topk(min(self.config.num_told_sounds, self.config.num_labels), dim=-1).indices
         return every.gather(1, first[..., None].expand(-1, -1, every.shape[-1]))
 
