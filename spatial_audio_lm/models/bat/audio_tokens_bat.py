@@ -11,11 +11,11 @@ goes in, its `last_hidden_state` `(batch, tokens, hidden_size)` comes out.
     ELSA             a moment of what sounds, joined with the clip's      the two branches' hidden_size, and 3
                      spatial vector and its direction                     for the direction if it has pools
 
-SpatialAST and DSpAST can be heard with, or by nothing but, what their trained heads read of the whole recording (`hears`
-of BAT's configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its branches
-joined, and of `DSpASTForSELD` one for each of the most probable sounds. Alone, they are joined to one wide token, so that
-the Q-Former need not learn where to look. Direction and distance of a clip lie there readily, where the patches have them
-in pieces.
+SpatialAST and DSpAST can be heard with, or by nothing but, what their trained heads read of the whole recording
+(`hears` of BAT's configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its
+branches joined, and of `DSpASTForSELD` one for each of the most probable sounds. Alone, they are joined to one wide
+token, so that the Q-Former need not learn where to look. Direction and distance of a clip lie there readily, where the
+patches have them in pieces.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,6 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError
-from spatial_audio_lm.layers.event_localization import EventLocalizationMixin
 from spatial_audio_lm.models.dspast.configuration_dspast import BRANCHES
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
 from spatial_audio_lm.models.dspast.modeling_dspast_seld import DSpASTForSELD
