@@ -6,6 +6,7 @@ records, or drawn by seed for captions of recordings that are yet to be placed.
 
 import difflib
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,11 +24,13 @@ from spatial_audio_lm.language.attributes import (
     drop_attributes,
     spatial_attributes,
 )
+from spatial_audio_lm.language.text_tables import DELIMITERS, read_text_table
 from spatial_audio_lm.simulation.records import SceneRecord
 
 NUMBERS = ("azimuth_deg", "elevation_deg", "distance_m", "floor_area_m2", "t30_s")
-_LOADERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+_LOADERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 _ROWS_AT_ONCE = 1000
+_SHOWN = 300  # characters of what datasets says
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ def caption_items(settings: SourceSettings, seed: int) -> Iterator[CaptionItem]:
         for column in settings.text_columns:
             for _ in range(settings.versions):
                 attributes = places(row_number, number, row, where)
-                yield _item(number, None if identity is None else str(identity), row[column], attributes, where, column)
+                name = None if identity in (None, "") else str(identity)
+                yield _item(number, name, row[column], attributes, where, column)
                 number += 1
     if number == 0:
         raise DataError(f"{settings.path} has no rows: there is nothing to rewrite")
@@ -192,9 +196,10 @@ def _column_attributes(row: Mapping[str, Any], columns: Mapping[str, str], where
 
 
 def _number(value: Any, column: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DataError(f"column {column} holds {str(value)[:40]!r}; a number is wanted")
-    return float(value)
+    try:
+        return float(None if isinstance(value, bool) else value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"column {column} holds {str(value)[:40]!r}; a number is wanted") from error
 
 
 def _item(
@@ -205,6 +210,10 @@ def _item(
         facts = CaptionFacts(text, attributes)
         if len(text) > LIMITS.max_text_characters:
             raise TextError(f"the caption has {len(text)} characters; at most {LIMITS.max_text_characters} are read")
+        if not any(letter.isalpha() for letter in text):
+            raise TextError(f"the caption is {text[:40]!r}, without a word; expected what sounds, in words")
+        if control := [c for c in text if unicodedata.category(c) == "Cc" and not c.isspace()]:
+            raise TextError(f"the caption holds the control character U+{ord(control[0]):04X}: take it out of the text")
         text.encode("utf-8")
         require_no_marker(text, "the caption")
     except TextError as error:
@@ -220,28 +229,51 @@ def _open(settings: SourceSettings) -> Any:
     path = Path(settings.path)
     if not settings.path:
         raise ConfigError("no source is given; set source.path to a file, a folder or a name on the Hub")
+    suffix = path.suffix.lower()
+    if not path.exists() and (suffix in (*DELIMITERS, *_LOADERS) or settings.path.strip("./").count("/") > 1):
+        raise DataError(f"{path}: no such file or folder")
+    if path.is_file() and suffix in DELIMITERS:
+        return _some(_text_table(path), settings)
+    if path.is_dir():  # datasets takes the first cell of a row that is too long for its name
+        for file in sorted(path.rglob("*.csv")):
+            for _ in read_text_table(file):
+                pass
     try:
         if path.is_file():
-            if path.suffix.lower() not in _LOADERS:
-                raise DataError(f"{path} is of kind {path.suffix or 'none'!r}; read are {', '.join(_LOADERS)}")
-            options = {"sep": "\t"} if path.suffix.lower() == ".tsv" else {}
-            split, kind = "train", _LOADERS[path.suffix.lower()]
-            table = datasets.load_dataset(kind, data_files=str(path), split=split, **options)
+            if suffix not in _LOADERS:
+                kinds = ", ".join((*DELIMITERS, *_LOADERS))
+                raise DataError(f"{path} is of kind {path.suffix or 'none'!r}; read are {kinds}")
+            table = datasets.load_dataset(_LOADERS[suffix], data_files=str(path), split="train")
         elif (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
             loaded = datasets.load_from_disk(str(path))
             table = loaded[settings.split] if isinstance(loaded, dict) else loaded
-        elif path.is_dir() or "/" not in settings.path.strip("./") or settings.path.count("/") == 1:
-            table = datasets.load_dataset(settings.path, split=settings.split)
         else:
-            raise DataError(f"{path}: no such file or folder")
+            table = datasets.load_dataset(settings.path, split=settings.split)
     except (OSError, ValueError, KeyError, datasets.exceptions.DatasetGenerationError) as error:
         if isinstance(error, SpatialAudioError):
             raise
-        reason = str(error.__cause__ or error).strip().splitlines()
-        raise DataError(
-            f"{settings.path} cannot be loaded by datasets: {(reason or ['no reason given'])[0]}"
-        ) from error
+        if "corresponds to no data" in str(error):  # datasets' words for a table without a row
+            raise DataError(f"{settings.path} has no rows: there is nothing to rewrite") from error
+        # The first words are often general ones, and what is wrong stands below.
+        reason = " ".join(str(error.__cause__ or error).split()) or "no reason given"
+        raise DataError(f"{settings.path} cannot be loaded by datasets: {reason[:_SHOWN]}") from error
+    return _some(table, settings)
+
+
+def _some(table: Any, settings: SourceSettings) -> Any:
     return table if settings.max_rows is None else table.select(range(min(settings.max_rows, len(table))))
+
+
+def _text_table(path: Path) -> Any:
+    import datasets
+
+    lines = read_text_table(path)
+    header = next(lines)
+    columns: list[list[str]] = [[] for _ in header]
+    for cells in lines:
+        for column, cell in zip(columns, cells, strict=True):
+            column.append(cell)
+    return datasets.Dataset.from_dict(dict(zip(header, columns, strict=True)))
 
 
 def _rows(table: Any) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spatial_audio_lm.captions.engines import Engine, require_room
+from spatial_audio_lm.captions.gguf_files import read_gguf_header
 from spatial_audio_lm.captions.rewriting import LlamaCppEngine, try_gguf
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import sha256_of_file
@@ -37,8 +38,14 @@ class EngineSettings:
     batch_size: int = 16
 
     def identity(self) -> dict[str, Any]:
-        """What answers depend on: the model's weights, and what decides how its sums are rounded."""
+        """What answers depend on: the model's weights, and what decides how its sums are rounded.
+
+        Raises:
+            ConfigError, CheckpointError: no model is given, or it is no GGUF.
+        """
+        self._require_model()
         if self.kind == "llama_cpp":
+            read_gguf_header(self.model)
             return {"sha256": sha256_of_file(self.model), "gpu": self.gpu_layers != 0}
         folder = Path(self.model)
         weights = {path.name: sha256_of_file(path) for path in _files(folder)} if folder.is_dir() else self.model
@@ -53,19 +60,23 @@ class EngineSettings:
 
         Raises:
             MissingExtraError, CheckpointError: see the engines.
-            ConfigError: no model is given, or the context is too small.
+            ConfigError: no model is given, the context is too small, or there is no such device.
         """
-        if not self.model:
-            what = "the path of a GGUF file" if self.kind == "llama_cpp" else "a folder or a name on the Hub"
-            raise ConfigError(f"no model is given; set engine.model to {what}")
+        self._require_model()
         if self.kind == "llama_cpp":
             counts, context = try_gguf(self.model, self.context, self.gpu_layers, prompts), self.context
         else:
-            from spatial_audio_lm.captions.transformers_engine import count_tokens, longest_context
+            from spatial_audio_lm.captions.transformers_engine import count_tokens, longest_context, require_device
 
+            require_device(self.device)
             counts = count_tokens(self.model, self.revision, prompts)
             context = longest_context(self.model, self.revision, self.context)
         require_room(max(counts), max_tokens, context, "the longest prompt")
+
+    def _require_model(self) -> None:
+        if not self.model:
+            what = "the path of a GGUF file" if self.kind == "llama_cpp" else "a folder or a name on the Hub"
+            raise ConfigError(f"no model is given; set engine.model to {what}")
 
     def open(self) -> Engine:
         """The engine of a model that `check` has passed.

@@ -25,9 +25,10 @@ class CaptionFacts:
     attributes: SpatialAttributes
 
     def __post_init__(self) -> None:
-        if not isinstance(self.caption, str):
-            raise TextError(f"the caption is a {type(self.caption).__name__}; expected a text")
-        if not self.caption.strip():
+        if not isinstance(self.caption, str | None):
+            shown = f"{self.caption!r:.40} ({type(self.caption).__name__})"
+            raise TextError(f"the caption is {shown}; expected what sounds, in words")
+        if self.caption is None or not self.caption.strip():
             raise TextError("the caption is empty; expected what sounds, in words")
         if not isinstance(self.attributes, SpatialAttributes):
             raise ConfigError(f"attributes are a {type(self.attributes).__name__}; expected SpatialAttributes")

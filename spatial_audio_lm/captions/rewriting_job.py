@@ -139,9 +139,13 @@ def begin_job(job: RewritingJob, items: Iterable[CaptionItem], max_left_out: flo
         How many captions there are to rewrite.
 
     Raises:
-        DataError: too many captions with a problem (the first is named), none without, or the folder holds another job.
+        DataError: too many captions with a problem (the first is named), none without, or the folder is none or holds
+            another job.
         MissingExtraError, CheckpointError, ConfigError: the model cannot be used, or its context is too small.
     """
+    if job.folder.exists() and not job.folder.is_dir():
+        raise DataError(f"{job.folder} is a file: give another output_dir")
+    _require_same_plan(job)
     facts_file = job.folder / "facts" / "facts.json"
     begun = read_json(facts_file, error=DataError) if facts_file.exists() else None
     digest, count = hashlib.sha256(), 0
@@ -170,21 +174,21 @@ def begin_job(job: RewritingJob, items: Iterable[CaptionItem], max_left_out: flo
         )
     if begun is None or any(not job.result(shard).exists() for shard in range(job.num_shards)):
         job.engine.check(longest, job.rewriting.sampling.max_tokens)
+    if not (job.folder / "plan.json").exists():
+        # Before facts.json: without it, facts of a run that was killed here would pass for those of other settings.
+        write_json(job.folder / "plan.json", job.plan())
     if begun is None:
         write_json(facts_file, found)
-    _begin_plan(job)
     remove_unfinished(job.folder)
     remove_unfinished(job.folder / "facts")
     return count
 
 
-def _begin_plan(job: RewritingJob) -> None:
+def _require_same_plan(job: RewritingJob) -> None:
     path = job.folder / "plan.json"
-    plan = json.loads(json.dumps(job.plan()))  # tuples as they come back from the file
     if not path.exists():
-        write_json(path, plan)
         return
-    found = read_json(path, error=DataError)
+    found, plan = read_json(path, error=DataError), json.loads(json.dumps(job.plan()))  # tuples as they come back
     if different := [name for name in plan if found.get(name) != plan[name]]:
         raise DataError(
             f"{job.folder} was begun with another {' and '.join(different)}: give the same settings, or another "

@@ -51,6 +51,7 @@ class TransformersEngine:
     ):
         if dtype not in DTYPES:
             raise ConfigError(f"dtype is {dtype!r}; expected one of {', '.join(DTYPES)}")
+        require_device(device)
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}; expected at least 1")
         self._context = longest_context(model, revision, context)
@@ -100,6 +101,19 @@ class TransformersEngine:
         text = self._tokenizer.decode(tokens[:end], skip_special_tokens=False)
         text, stopped = until_stop(text, prompt.stop)
         return Completion(text, stopped or end is not None)
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts that it has it
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"device is {device!r}, which cannot be used here: {reason}; give cpu or another") from error
 
 
 def count_tokens(model: str | os.PathLike, revision: str | None, texts: Sequence[str]) -> list[int]:

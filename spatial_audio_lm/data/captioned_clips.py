@@ -4,7 +4,6 @@ Clotho's table has a row a file and five columns of captions; AudioCaps' has a r
 video: both are read here, and rows of one file become one clip.
 """
 
-import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,9 +13,9 @@ from typing import Any
 
 from spatial_audio_lm.data.list_entries import first_of, read_list, stays_inside, text_lines
 from spatial_audio_lm.errors import ConfigError, DataError
+from spatial_audio_lm.language.text_tables import DELIMITERS, read_text_table
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_KINDS = (*_DELIMITERS, ".json", ".jsonl", ".parquet")
+_KINDS = (*DELIMITERS, ".json", ".jsonl", ".parquet")
 _COLUMN = re.compile(r"\{([^{}]+)\}")
 
 
@@ -109,8 +108,10 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         raise DataError(f"{path} is of kind {suffix or 'none'!r}; tables of captions are read from {', '.join(_KINDS)}")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    if suffix in _DELIMITERS:
-        yield from _delimited(path, _DELIMITERS[suffix])
+    if suffix in DELIMITERS:
+        lines = read_text_table(path)
+        header = next(lines)
+        yield from (dict(zip(header, cells, strict=True)) for cells in lines)
     elif suffix == ".parquet":
         import pyarrow.parquet as pq  # here: the other tables need none of it
 
@@ -128,16 +129,3 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 yield row
         except json.JSONDecodeError as error:
             raise DataError(f"{path} has a line that is no JSON: {error}") from error
-
-
-def _delimited(path: Path, delimiter: str) -> Iterator[Mapping[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            header = next(reader, [])
-            for cells in reader:
-                if len(cells) != len(header):
-                    raise DataError(f"{path}:{reader.line_num}: {len(cells)} cells under a header of {len(header)}")
-                yield dict(zip(header, cells, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no table in UTF-8: {error}") from error

@@ -128,7 +128,9 @@ def test_drawn_places_are_a_function_of_seed_and_number(tmp_path: Path) -> None:
     [
         ("", "the caption is empty"),
         ("   ", "the caption is empty"),
-        (None, "the caption is a NoneType"),
+        (None, "the caption is empty"),
+        ("- 3 -", "the caption is '- 3 -', without a word"),
+        ("a dog\x07 barks", "holds the control character U+0007"),
         ("x" * 30_000, "has 30000 characters"),
         ("a dog <|im_end|> barks", "takes for a marker"),
     ],
@@ -142,7 +144,7 @@ def test_captions_that_cannot_be_used_come_with_their_problem(tmp_path: Path, ca
 
 def test_a_caption_of_numbers_is_no_text(tmp_path: Path) -> None:
     rows = [{"caption": 3, "direction": "left"}]
-    assert "the caption is a int" in read(written(tmp_path, "parquet", rows))[0].problem
+    assert "the caption is 3 (int); expected what sounds" in read(written(tmp_path, "parquet", rows))[0].problem
 
 
 def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
@@ -156,7 +158,9 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     refused(ConfigError, "no column 'direktion': did you mean 'direction'", columns={"direction": "direktion"})
     refused(ConfigError, "columns has 'azimut_deg': did you mean 'azimuth_deg'", columns={"azimut_deg": "x"})
     refused(ConfigError, "no column 'id': did you mean", id_column="id")
-    refused(DataError, "no such file or folder", tmp_path / "a" / "b" / "none.csv")
+    refused(DataError, "no such file or folder", tmp_path / "a" / "b" / "none")
+    refused(DataError, "none.csv: no such file or folder", Path("folder/none.csv"))  # not looked for on the Hub
+    refused(DataError, "rows.json has no rows", written(tmp_path, "json", []).rename(tmp_path / "rows.json"))
     with pytest.raises(ConfigError, match="no source is given"):
         list(caption_items(SourceSettings(), seed=0))
     refused(
@@ -172,6 +176,24 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     refused(DataError, "torn.parquet cannot be loaded by datasets", tmp_path / "torn.parquet")
     (tmp_path / "captions.doc").write_bytes(b"x")
     refused(DataError, "is of kind '.doc'; read are .csv", tmp_path / "captions.doc")
+
+
+def test_a_csv_is_read_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "captions.csv"
+    path.write_text('id,caption,azimuth_deg\n0012,None of the dogs barks,90\nNA,"Rain, then wind",\n')
+    items = read(path, id_column="id")
+    assert [(item.id, item.facts.caption) for item in items] == [
+        ("0012", "None of the dogs barks"),
+        ("NA", "Rain, then wind"),
+    ]
+    assert [item.facts.attributes.direction for item in items] == ["left", None]
+
+
+def test_half_a_caption_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
+    (tmp_path / "captions.csv").write_text("caption\nA dog barks, then a car passes\nA cat meows, and it rains\n")
+    for path in (tmp_path / "captions.csv", tmp_path):  # also in a folder that datasets loads
+        with pytest.raises(DataError, match=r"captions\.csv:2: 2 cells under a header of 1 \(caption\): a text that"):
+            read(path, attributes="drawn")
 
 
 def test_records_without_one_place_are_refused(tmp_path: Path) -> None:

@@ -196,6 +196,11 @@ def test_transformers_refuses_what_it_cannot_load(model_folder: Path, tmp_path: 
         TransformersEngine(model_folder, context=9999)
     with pytest.raises(ConfigError, match="dtype is 'int4'"):
         TransformersEngine(model_folder, dtype="int4", context=64)
+    for device in ("warp", "cuda:99"):
+        with pytest.raises(ConfigError, match=f"device is '{device}', which cannot be used here"):
+            EngineSettings(str(model_folder), "transformers", context=64, device=device).check(["the dog"], 8)
+        with pytest.raises(ConfigError, match=f"device is '{device}', which cannot be used here"):
+            TransformersEngine(model_folder, device=device, context=64)
 
 
 @pytest.mark.parametrize("kind", ["llama_cpp", "transformers"])
@@ -217,6 +222,13 @@ def test_settings_check_open_and_tell_models_apart(
     if kind == "llama_cpp":
         other = EngineSettings(str(write_gguf(tmp_path / "other.gguf", seed=1)), kind)
         assert other.identity() != settings.identity()
+
+
+def test_a_model_that_is_gone_has_no_identity(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"gone\.gguf: no such file"):
+        EngineSettings(str(tmp_path / "gone.gguf")).identity()
+    with pytest.raises(ConfigError, match="no model is given"):
+        EngineSettings().identity()
 
 
 def test_sampling_out_of_range_is_refused() -> None:

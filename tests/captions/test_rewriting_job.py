@@ -8,12 +8,13 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+from spatial_audio_lm.captions import rewriting_job
 from spatial_audio_lm.captions.caption_sources import CaptionItem
 from spatial_audio_lm.captions.rewriting_job import ShardsOfRank, begin_job, finish_job, run_job
 from spatial_audio_lm.captions.rewriting_report import report_table, rewriting_report
 from spatial_audio_lm.captions.verification import VerifierSettings
 from spatial_audio_lm.errors import CheckpointError, ConfigError, DataError
-from spatial_audio_lm.files import read_json
+from spatial_audio_lm.files import read_json, write_json
 from tests import kill_resume
 from tests.captions import rewriting_jobs
 from tests.captions.rule_engine import RuleEngineChoice
@@ -89,6 +90,30 @@ def test_another_job_in_the_same_folder_is_refused(made: Path) -> None:
         with pytest.raises(DataError, match=r"begun with other captions or places \(110 then"):
             begin_job(job, items)
     assert kill_resume.hashes(made) == before
+
+
+def test_facts_without_a_plan_are_not_taken_for_those_of_other_settings(tmp_path: Path, monkeypatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(path: Path, *arguments: object) -> None:
+        write_json(path, *arguments)
+        if path.name == "plan.json":
+            raise Killed
+
+    monkeypatch.setattr(rewriting_job, "write_json", killed)
+    with pytest.raises(Killed):  # while the job is written down, after its plan
+        begin_job(rewriting_jobs.job(tmp_path, PER_SHARD), rewriting_jobs.items(COUNT))
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="begun with another captions_per_shard"):
+        begin_job(rewriting_jobs.job(tmp_path, 2 * PER_SHARD), rewriting_jobs.items(COUNT))
+    assert begin_job(rewriting_jobs.job(tmp_path, PER_SHARD), rewriting_jobs.items(COUNT)) == COUNT
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "job").touch()
+    with pytest.raises(DataError, match="job is a file: give another output_dir"):
+        begin_job(rewriting_jobs.job(tmp_path / "job", PER_SHARD), rewriting_jobs.items(COUNT))
 
 
 def test_captions_with_a_problem_end_the_job_or_are_counted(tmp_path: Path) -> None:
