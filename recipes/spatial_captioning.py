@@ -223,6 +223,14 @@ def build_model(
     return model, SpatialCaptionerProcessor(ear.feature_extractor, tokenizer)
 
 
+def parameter_groups(model: nn.Module, optim: Optim) -> list[dict[str, Any]]:
+    """What is trained: the mapper, as the upper of two layers, with a learning rate of its own."""
+    scale = optim.mapper_lr_scale
+    return layerwise_groups(
+        model, scale * optim.lr, optim.weight_decay, 1 / scale, 1, lambda name: int("prefix_mapper" in name)
+    )
+
+
 class CaptionedVectors:
     """Batches of what the ear heard, each with one of its captions."""
 
@@ -286,11 +294,7 @@ def main(config: Config) -> Path:
     # optimizer
     optim = config.optim
     learner = TrainedPart(model)
-    scale = optim.mapper_lr_scale  # the mapper is the upper of two layers
-    groups = layerwise_groups(
-        learner, scale * optim.lr, optim.weight_decay, 1 / scale, 1, lambda name: int("prefix_mapper" in name)
-    )
-    optimizer = torch.optim.AdamW(groups)
+    optimizer = torch.optim.AdamW(parameter_groups(learner, optim))
     schedule = SCHEDULES[optim.schedule](optimizer, optim.warmup_steps, config.loop.steps)
 
     # step

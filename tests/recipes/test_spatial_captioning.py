@@ -19,6 +19,7 @@ from spatial_audio_lm.models.spatial_captioner.modeling_spatial_captioner import
 from spatial_audio_lm.models.spatial_captioner.processing_spatial_captioner import SpatialCaptionerProcessor
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.training.caption_sets import held_out_recordings
+from tests.models.captioner_cases import small_captioner
 from tests.models.model_cases import noise
 from tests.recipes import recipe_jobs
 from tests.recipes.test_recipes import resumed_at, weights
@@ -153,6 +154,21 @@ def test_captions_are_true_and_new_in_every_epoch(heard: tuple[str, ...]) -> Non
     settings.scenes.drop_rates = {"loudness": 0.5}
     with pytest.raises(ConfigError, match=r"'loudness': 0.5.*expected probabilities of direction"):
         recipe.captions_of(settings, RATE)
+
+
+def test_the_mapper_has_a_learning_rate_of_its_own() -> None:
+    recipe = recipe_jobs.load("spatial_captioning")
+    model = small_captioner(prefix_length=4, mapper="mlp")
+    optim = recipe.Optim(lr=1e-3, mapper_lr_scale=10.0, weight_decay=0.5)
+    name_of = {parameter: name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    met = set()
+    for group in recipe.parameter_groups(model, optim):
+        for parameter in group["params"]:
+            name = name_of[parameter]
+            met.add(name)
+            assert group["lr"] == pytest.approx(1e-2 if name.startswith("prefix_mapper") else 1e-3), name
+            assert group["weight_decay"] == (0.5 if parameter.ndim > 1 else 0.0), name
+    assert met == set(name_of.values()) and len(met) > 10
 
 
 def test_what_is_held_out_is_not_trained_on() -> None:
