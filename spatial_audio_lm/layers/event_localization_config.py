@@ -5,7 +5,7 @@ from typing import Any
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.features.interaural import count_interaural_maps
 from spatial_audio_lm.layers.localization_bins import LocalizationBins
-from spatial_audio_lm.layers.model_config import ModelConfig
+from spatial_audio_lm.layers.model_config import ModelConfig, require_block_sizes, require_whole_numbers
 from spatial_audio_lm.layers.patch_embedding import PATCH_STEMS
 
 LOCALIZATION_HEADS = ("event", "distance", "azimuth", "elevation")
@@ -123,6 +123,10 @@ class EventLocalizationConfig(ModelConfig):
         self.label_spread_deg = label_spread_deg
         self.label_spread_m = label_spread_m
         self.decoding = decoding
+        require_block_sizes(self)
+        require_whole_numbers(self, ("num_frames", "num_mel_bins", "patch_size", "fusion_channels"))
+        require_whole_numbers(self, ("num_distance_bins", "num_azimuth_bins", "num_elevation_bins"))
+        require_whole_numbers(self, ("num_cls_tokens", "mask_frames", "mask_mels"), least=0)
         if readout == "pooled" and drop_mel_patches:
             raise ConfigError(
                 f"drop_mel_patches is {drop_mel_patches}; readout 'pooled' needs every row of frequencies: 0"
@@ -137,10 +141,10 @@ class EventLocalizationConfig(ModelConfig):
         if unknown:
             raise ConfigError(f"loss_weights names {sorted(unknown)}; the losses are {list(LOCALIZATION_HEADS)}")
         self.loss_weights = dict.fromkeys(LOCALIZATION_HEADS, 1.0) | (loss_weights or {})
-        if not (0 <= drop_time_patches < 1 and 0 <= drop_mel_patches < 1 and min(mask_frames, mask_mels) >= 0):
+        if not (0 <= drop_time_patches < 1 and 0 <= drop_mel_patches < 1):
             raise ConfigError(
-                f"drop_time_patches {drop_time_patches}, drop_mel_patches {drop_mel_patches}, mask_frames {mask_frames}"
-                f", mask_mels {mask_mels}: shares are in [0, 1), spans 0 or more"
+                f"drop_time_patches is {drop_time_patches}, drop_mel_patches {drop_mel_patches}; expected shares in "
+                "[0, 1)"
             )
         count_interaural_maps(self.features)
         if not isinstance(clip_statistics, bool):

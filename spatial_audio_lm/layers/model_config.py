@@ -23,6 +23,8 @@ _TRANSFORMERS_OWN = frozenset(
     }
 )
 
+_BLOCK_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+
 
 class ModelConfig(PretrainedConfig):
     """A configuration of one system, which takes no other's settings.
@@ -46,12 +48,15 @@ class ModelConfig(PretrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As in transformers, but for another model's settings, which transformers would take with a warning.
+        """As in transformers, but for what transformers would take unseen: another model's settings, impossible ones.
 
-        Names of a file that nobody knows here stay, as notes.
+        Settings that are given beside a file (`from_pretrained(folder, hidden_size=96)`) are built with, like the
+        file's own, so that they are checked and derived from; transformers writes them in behind that. Of a dictionary
+        in the file those names are replaced that are given. Names of a file that nobody knows here stay, as notes.
 
         Raises:
             CheckpointError: the settings of another model (its weights would be left at random values).
+            ConfigError: settings that do not fit each other.
         """
         found = config_dict.get("model_type", cls.model_type)
         if found != cls.model_type:
@@ -60,7 +65,11 @@ class ModelConfig(PretrainedConfig):
             )
         own = cls._own_names()
         notes = {name: config_dict[name] for name in config_dict if name not in own and not _is_of_transformers(name)}
-        result = super().from_dict({name: config_dict[name] for name in config_dict if name not in notes}, **kwargs)
+        settings = {name: config_dict[name] for name in config_dict if name not in notes}
+        for name in kwargs.keys() & set(own):
+            given, before = kwargs.pop(name), settings.get(name)
+            settings[name] = before | given if isinstance(before, dict) and isinstance(given, dict) else given
+        result = super().from_dict(settings, **kwargs)
         for name, value in notes.items():
             setattr(result[0] if isinstance(result, tuple) else result, name, value)
         return result
@@ -85,6 +94,25 @@ def require_whole_numbers(config: Any, names: Iterable[str], least: int = 1, mos
         if type(value) is not int or value < least or (most is not None and value > most):
             limits = f"of {least} or more" if most is None else f"from {least} to {most}"
             raise ConfigError(f"{name} is {value!r}; expected a whole number {limits}")
+
+
+def require_block_sizes(config: Any, part: str = "") -> None:
+    """Refuses sizes that no transformer blocks have.
+
+    Args:
+        config: has `hidden_size`, `num_hidden_layers`, `num_attention_heads` and `intermediate_size`, or some of them.
+        part: what those names begin with: "decoder_", or nothing.
+
+    Raises:
+        ConfigError: which one, what it is, and what is expected.
+    """
+    names = [f"{part}{name}" for name in _BLOCK_SIZES if hasattr(config, part + name)]
+    require_whole_numbers(config, names)
+    width, heads = f"{part}hidden_size", f"{part}num_attention_heads"
+    if heads in names and getattr(config, width) % getattr(config, heads):
+        raise ConfigError(
+            f"{heads} is {getattr(config, heads)}; expected a divisor of {getattr(config, width)} ({width})"
+        )
 
 
 def require_positive_numbers(config: Any, names: Iterable[str]) -> None:

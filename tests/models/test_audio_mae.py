@@ -301,8 +301,8 @@ def test_shorter_spectrograms_have_the_first_positions(table: str) -> None:
         ({"contextual_layers": 0}, "1 or more"),
         ({"drop_time_patches": 1.0}, "drop_time_patches"),
         ({"id2label": {0: "dog"}}, "num_labels is 5"),
-        ({"num_attention_heads": 5}, "multiple of num_attention_heads"),
-        ({"decoder_num_attention_heads": 5}, "multiple of decoder_num_attention_heads"),
+        ({"num_attention_heads": 5}, "num_attention_heads is 5; expected a divisor of 64"),
+        ({"decoder_num_attention_heads": 5}, "decoder_num_attention_heads is 5; expected a divisor of 32"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], message: str) -> None:

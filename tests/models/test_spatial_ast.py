@@ -171,7 +171,7 @@ def test_other_shapes_are_refused() -> None:
         ({"loss_weights": {"angle": 1.0}}, "angle"),
         ({"id2label": {0: "dog"}}, "num_labels is 5"),
         ({"num_azimuth_bins": 1}, "at least 2"),
-        ({"num_attention_heads": 5}, "multiple of num_attention_heads"),
+        ({"num_attention_heads": 5}, "num_attention_heads is 5; expected a divisor of 64"),
         ({"num_cls_tokens": 2}, "three class tokens"),
         ({"drop_path_rate": 1.0}, "drop_path_rate"),
     ],

@@ -3,7 +3,7 @@
 from typing import Any
 
 from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.layers.model_config import ModelConfig
+from spatial_audio_lm.layers.model_config import ModelConfig, require_block_sizes, require_whole_numbers
 
 POSITION_TABLES = ("grid", "published")
 DECODERS = ("local", "global")
@@ -98,7 +98,10 @@ class AudioMAEConfig(ModelConfig):
         self.norm_pix_loss = norm_pix_loss
         self.decoder_attention = decoder_attention
         self.decoder_hidden_size = decoder_hidden_size
-        self.decoder_num_hidden_layers = decoder_num_hidden_layers or (16 if decoder_attention == "local" else 8)
+        published_layers = 16 if decoder_attention == "local" else 8
+        self.decoder_num_hidden_layers = (
+            published_layers if decoder_num_hidden_layers is None else decoder_num_hidden_layers
+        )
         self.decoder_num_attention_heads = decoder_num_attention_heads
         self.decoder_intermediate_size = decoder_intermediate_size
         self.decoder_window = decoder_window
@@ -120,15 +123,14 @@ class AudioMAEConfig(ModelConfig):
         for name, known in (("position_table", POSITION_TABLES), ("decoder_attention", DECODERS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}")
+        require_block_sizes(self)
+        require_block_sizes(self, "decoder_")
+        require_whole_numbers(self, ("num_frames", "num_mel_bins", "patch_size", "contextual_layers"))
+        require_whole_numbers(self, ("decoder_window", "decoder_bias_size"))
         if self.num_frames % self.patch_size or self.num_mel_bins % self.patch_size:
             raise ConfigError(
                 f"spectrograms of {self.num_frames} frames and {self.num_mel_bins} bands cannot be cut into patches of "
                 f"{self.patch_size}"
-            )
-        if self.contextual_layers < 1 or self.num_hidden_layers < 1:
-            raise ConfigError(
-                f"contextual_layers is {self.contextual_layers}, num_hidden_layers {self.num_hidden_layers}; expected "
-                "1 or more"
             )
         if not 0 < self.num_hidden < self.num_patches:
             raise ConfigError(
@@ -136,7 +138,7 @@ class AudioMAEConfig(ModelConfig):
             )
         window, shift = self.decoder_window, self.decoder_shift
         if self.decoder_attention == "local" and (
-            window < 1 or any(side % window for side in self.grid) or any(not 0 <= step < window for step in shift)
+            any(side % window for side in self.grid) or any(not 0 <= step < window for step in shift)
         ):
             raise ConfigError(
                 f"decoder_window {window} with decoder_shift {shift}: the grid of {self.grid[0]} x {self.grid[1]} "

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from spatial_audio_lm.errors import ConfigError
-from spatial_audio_lm.layers.model_config import ModelConfig
+from spatial_audio_lm.errors import LIMITS, ConfigError
+from spatial_audio_lm.layers.model_config import ModelConfig, require_block_sizes, require_whole_numbers
 from spatial_audio_lm.signal.ambisonics import FOA_CONVENTIONS
 
 # Feature maps of each kind of recording: one log-mel a channel, and of ambisonics three intensities.
@@ -60,7 +60,7 @@ class GramConfig(ModelConfig):
             draws it once and keeps it.
 
     Raises:
-        ConfigError: values that do not fit each other.
+        ConfigError: values of another kind or range, or that do not fit each other.
     """
 
     model_type = "gram"
@@ -178,11 +178,15 @@ class GramConfig(ModelConfig):
             raise ConfigError(
                 f"channel_convention is {self.channel_convention!r}; expected one of {', '.join(FOA_CONVENTIONS)}"
             )
+        require_whole_numbers(self, ("sampling_rate",), LIMITS.min_sample_rate, LIMITS.max_sample_rate)
+        require_whole_numbers(self, ("hop_length", "num_mel_bins", "num_frames", "patch_bands", "patch_frames"))
+        require_block_sizes(self)
+        require_block_sizes(self, "decoder_")
         for size, patch, name in (
             (self.num_mel_bins, self.patch_bands, "bands"),
             (self.num_frames, self.patch_frames, "frames"),
         ):
-            if patch < 1 or size < 1 or size % patch:
+            if size % patch:
                 raise ConfigError(f"a chunk has {size} {name}, which is no multiple of a patch's {patch}")
         if not 0 < self.num_masked_patches < self.num_patches:
             raise ConfigError(

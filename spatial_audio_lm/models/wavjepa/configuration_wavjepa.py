@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from spatial_audio_lm.errors import LIMITS, ConfigError
-from spatial_audio_lm.layers.model_config import ModelConfig, require_positive_numbers, require_whole_numbers
+from spatial_audio_lm.layers.model_config import (
+    ModelConfig,
+    require_block_sizes,
+    require_positive_numbers,
+    require_whole_numbers,
+)
 from spatial_audio_lm.layers.waveform_encoder import ConvLayer, conv_frames, hop, receptive_field
 from spatial_audio_lm.objectives.latent_prediction import TARGET_NORMS
 
@@ -13,8 +18,6 @@ CONV_LAYERS: tuple[ConvLayer, ...] = ((512, 10, 5), *[(512, 3, 2)] * 4, (512, 2,
 MASK_ALIGNMENTS = ("aligned", "interleaved")
 _VARIANTS: dict[str, dict[str, Any]] = {"base": {"num_channels": 1}, "nat-base": {"num_channels": 2}}
 PUBLISHED_VARIANTS = tuple(_VARIANTS)
-# Of the encoders and, with "predictor_" before them, of the predictor.
-_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
 class WavJEPAConfig(ModelConfig):
@@ -128,7 +131,7 @@ class WavJEPAConfig(ModelConfig):
         if type(self.num_channels) is not int or self.num_channels not in (1, 2):
             raise ConfigError(f"num_channels is {self.num_channels!r}; expected 1, or 2 for two ears")
         require_whole_numbers(self, ("sampling_rate",), LIMITS.min_sample_rate, LIMITS.max_sample_rate)
-        require_whole_numbers(self, ("window_samples", *_SIZES, *(f"predictor_{name}" for name in _SIZES)))
+        require_whole_numbers(self, ("window_samples",))
         require_positive_numbers(self, ("layer_norm_eps", "final_norm_eps"))
         if self.num_frames < 2:
             raise ConfigError(
@@ -136,11 +139,9 @@ class WavJEPAConfig(ModelConfig):
                 f"least, {self.receptive_field + self.hop_samples} samples"
             )
         for part in ("", "predictor_"):
-            width, heads = getattr(self, f"{part}hidden_size"), getattr(self, f"{part}num_attention_heads")
-            if width % (2 * self.num_channels):
+            require_block_sizes(self, part)
+            if (width := getattr(self, f"{part}hidden_size")) % (2 * self.num_channels):
                 raise ConfigError(f"{part}hidden_size is {width}; expected a multiple of {2 * self.num_channels}")
-            if width % heads:
-                raise ConfigError(f"{part}num_attention_heads is {heads}; expected a divisor of {width}")
         if type(self.average_top_k) is not int or not 1 <= self.average_top_k <= self.num_hidden_layers:
             raise ConfigError(f"average_top_k is {self.average_top_k!r}; expected 1 to {self.num_hidden_layers} layers")
         for name, known in (("target_norm", TARGET_NORMS), ("mask_alignment", MASK_ALIGNMENTS)):
