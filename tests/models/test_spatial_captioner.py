@@ -218,6 +218,7 @@ def test_parts_that_are_there_become_one_folder(tmp_path: Path) -> None:
     for name in ("ear", "llama"):  # nothing else is needed
         for path in (tmp_path / name).iterdir():
             path.unlink()
+    assert str(tmp_path) not in (tmp_path / "whole" / "config.json").read_text()
     again = AutoModelForMultimodalLM.from_pretrained(tmp_path / "whole")
     assert isinstance(again, SpatialCaptionerForConditionalGeneration)
     assert isinstance(AutoConfig.from_pretrained(tmp_path / "whole"), SpatialCaptionerConfig)

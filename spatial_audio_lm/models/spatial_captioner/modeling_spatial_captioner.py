@@ -13,6 +13,7 @@ transformers, which stays part of the checkpoint.
 
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -153,6 +154,9 @@ class SpatialCaptionerForConditionalGeneration(WholeWeights, GenerationMixin):
         config = SpatialCaptionerConfig(
             audio_config=audio_encoder.config, text_config=language_model.config, **settings
         )
+        for part in (config.audio_config, config.text_config):
+            if Path(part._name_or_path).exists():  # a folder of this machine: it says nothing on another
+                part._name_or_path = ""
         return cls(config, audio_encoder.to(language_model.dtype), language_model)
 
     @classmethod
