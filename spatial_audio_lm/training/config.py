@@ -28,6 +28,7 @@ from transformers import PretrainedConfig
 from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.training.number_ranges import require_ranges
+from spatial_audio_lm.training.plain_errors import end_plainly
 from spatial_audio_lm.training.strict_yaml import read_yaml, yaml_value
 
 Config = TypeVar("Config")
@@ -54,6 +55,9 @@ MAY_CHANGE = {"may_change": True}
 def load_config(cls: type[Config], argv: Sequence[str] | None = None) -> Config:
     """Build a config from `--config FILE` and dotted overrides; overrides win over the file, the file over defaults.
 
+    It is the first thing that a recipe does: from here on the package's own errors end it by their message alone
+    (`end_plainly`).
+
     Args:
         cls: dataclass, whose fields may be dataclasses.
         argv: command line without the program's name; None takes the process's own.
@@ -62,6 +66,7 @@ def load_config(cls: type[Config], argv: Sequence[str] | None = None) -> Config:
         ConfigError: an unknown key (the nearest is named), a value of the wrong type or out of range, or a file that
             cannot be read.
     """
+    end_plainly()
     file_option = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     file_option.add_argument("--config", help="YAML file")
     try:
