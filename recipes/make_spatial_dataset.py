@@ -19,7 +19,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -139,14 +139,19 @@ def spatial_captions_of(row: dict[str, Any], kind: str, generator: np.random.Gen
     return [plain_sentence(CaptionFacts(caption, said)) for caption in row["captions"]]
 
 
+def require_rewritten(folder: str | Path) -> None:
+    """Refuses a folder in which captions are not yet rewritten."""
+    if not (Path(folder) / "complete.json").is_file():
+        raise DataError(f"{folder} has no complete.json: let recipes/rewrite_captions.py finish there first")
+
+
 def rewritten_captions(folder: str | Path) -> dict[tuple[str, str], str]:
     """What recipes/rewrite_captions.py made, by scene and caption.
 
     Raises:
         DataError: it is not finished.
     """
-    if not (Path(folder) / "complete.json").is_file():
-        raise DataError(f"{folder} has no complete.json: let recipes/rewrite_captions.py finish there first")
+    require_rewritten(folder)
     found: dict[tuple[str, str], str] = {}
     for path in sorted(Path(folder).glob("shard-*.parquet")):
         for row in pq.read_table(path, columns=["id", "caption", "spatial_caption"]).to_pylist():
@@ -154,46 +159,66 @@ def rewritten_captions(folder: str | Path) -> dict[tuple[str, str], str]:
     return found
 
 
-def write_lines(path: Path, rows: Sequence[Any]) -> None:
-    lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows]
-    write_whole(path, "".join(lines).encode("utf-8"))
+def write_lines(path: Path, rows: Iterable[Any]) -> None:
+    """JSON lines, one row in memory at a time."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+
+    write_whole(path, write)
 
 
-def write_part(job: PartJob, part: Part, config: Config) -> dict[str, Any]:
-    """The tables of a part whose sounds are there; returns what was counted."""
-    shards = part_shards(job)
-    rows = [row for shard in shards for row in shard["rows"]]
+def captioned_rows(job: PartJob, part: Part, config: Config) -> Iterator[dict[str, Any]]:
+    """The rows of a part whose sounds are there, with their spatial captions."""
     rewritten = None if part.rewritten is None else rewritten_captions(part.rewritten)
+    rows = (row for shard in part_shards(job) for row in shard["rows"])
     for number, row in enumerate(rows):
         if rewritten is None:
             generator = np.random.default_rng([job.seed, number, 7])
-            row["spatial_captions"] = spatial_captions_of(row, config.spatial_captions, generator)
+            yield row | {"spatial_captions": spatial_captions_of(row, config.spatial_captions, generator)}
             continue
         keys = [(row["scene_id"], caption) for caption in row["captions"]]
         if lacking := [caption for caption in keys if caption not in rewritten]:
             raise DataError(f"{part.rewritten} has no caption of scene {lacking[0][0]} for {lacking[0][1]!r}")
-        row["spatial_captions"] = [rewritten[key] for key in keys]
-    write_lines(job.folder / "scenes" / f"{job.name}.jsonl", [scene for shard in shards for scene in shard["scenes"]])
-    sentences = [{"scene_id": row["scene_id"], "caption": caption} for row in rows for caption in row["captions"]]
+        yield row | {"spatial_captions": [rewritten[key] for key in keys]}
+
+
+def write_part(job: PartJob, part: Part, config: Config) -> dict[str, Any]:
+    """The tables of a part whose sounds are there; returns what was counted. Shards are read one at a time."""
+    write_lines(job.folder / "scenes" / f"{job.name}.jsonl", (s for shard in part_shards(job) for s in shard["scenes"]))
+    sentences = (
+        {"scene_id": row["scene_id"], "caption": caption}
+        for shard in part_shards(job)
+        for row in shard["rows"]
+        for caption in row["captions"]
+    )
     write_lines(job.folder / "sentences" / f"{job.name}.jsonl", sentences)
-    write_lines(job.folder / job.name / "metadata.jsonl", rows)
-    left_out = {name: reason for shard in shards for name, reason in shard["left_out"].items()}
-    counts: Counter[str] = sum((Counter(shard["counts"]) for shard in shards), Counter())
-    licences = {row["source_file"]: row["licence"] for row in rows}
+    write_lines(job.folder / job.name / "metadata.jsonl", captioned_rows(job, part, config))
+    left_out: dict[str, str] = {}
+    counts, licences = Counter[str](), Counter[str]()
+    scenes, hours, trimmed_s = 0, 0.0, 0.0
+    for shard in part_shards(job):
+        left_out |= shard["left_out"]
+        counts.update(shard["counts"])
+        licences.update({row["source_file"]: row["licence"] for row in shard["rows"]}.values())  # one for each clip
+        scenes += len(shard["rows"])
+        hours += sum(row["duration_s"] for row in shard["rows"]) / 3600
+        trimmed_s += shard["trimmed_s"]
     bank = RirBank(job.bank)
     return {
-        "clips": len(licences),
-        "scenes": len(rows),
-        "hours": sum(row["duration_s"] for row in rows) / 3600,
+        "clips": licences.total(),
+        "scenes": scenes,
+        "hours": hours,
         "sample_rate": bank.settings.sample_rate,
         "versions": job.versions,
         "rooms": bank.settings.split,
         "bank": f"{bank.settings.num_rooms} rooms, SHA-256 {bank.sha256}",
-        "licences": dict(Counter(licences.values())),
+        "licences": dict(licences),
         "left_out_files": left_out,
         "left_out": dict(Counter(reason.split(":")[0] for reason in left_out.values())),
         **{name: counts[name] for name in ("repeated", "cut", "mixed", "scaled")},
-        "trimmed_s": sum(shard["trimmed_s"] for shard in shards),
+        "trimmed_s": trimmed_s,
         "originals": asdict(job.originals),
         "spatial_captions": "rewritten by a language model, each checked"
         if part.rewritten
@@ -203,6 +228,11 @@ def write_part(job: PartJob, part: Part, config: Config) -> dict[str, Any]:
 
 def main(config: Config) -> dict[str, Any]:
     folder = Path(config.output_dir)
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file: give another output_dir")
+    for part in config.parts:
+        if part.rewritten is not None:
+            require_rewritten(part.rewritten)
     clips: dict[str, tuple[str, str, Sequence[CaptionedClip]]] = {}
     missing: dict[str, list[str]] = {}
     banks = {part.name: bank_of(part, config) for part in config.parts}

@@ -3,6 +3,7 @@
     shards/<part>.plan.json       all that the part depends on
     originals/<part>/000000.flac  mono originals, trimmed: what the scenes play
     <part>/audio/000000-0.flac    first-order ambisonics, one file a scene
+    shards/<part>-00000.digests   of the user's files, as they were read
     shards/<part>-00000.json      records and labels of the scenes of some clips, written after their sounds
 
 Shard k is a pure function of (plan, k): started again with the same settings the job makes what is missing and ends
@@ -12,7 +13,9 @@ with the same bytes, over any number of processes.
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from multiprocessing import get_context
@@ -23,6 +26,8 @@ from tqdm.auto import tqdm
 
 from spatial_audio_lm.data.captioned_clips import CaptionedClip
 from spatial_audio_lm.data.dry_originals import Original, OriginalSettings, write_original
+from spatial_audio_lm.data.list_entries import first_of
+from spatial_audio_lm.data.source_digests import changed_files, write_digests
 from spatial_audio_lm.errors import AudioFileError, AudioValueError, BankError, ChannelError, DataError
 from spatial_audio_lm.files import read_json, remove_unfinished, sha256_of_file, write_json
 from spatial_audio_lm.language.attributes import spatial_attributes
@@ -77,12 +82,29 @@ class PartJob:
         """The file that says that a shard is whole."""
         return self.folder / "shards" / f"{self.name}-{index:05d}.json"
 
+    def digests(self, index: int) -> Path:
+        """The file that says what a shard was made of."""
+        return self.shard(index).with_suffix(".digests")
+
+    def is_made(self, index: int) -> bool:
+        """Whether a shard is whole."""
+        return self.shard(index).exists() and self.digests(index).exists()
+
+    def clips_of(self, index: int) -> tuple[CaptionedClip, ...]:
+        """The clips of a shard."""
+        return self.clips[index * self.clips_per_shard : (index + 1) * self.clips_per_shard]
+
+    def settings(self) -> dict[str, Any]:
+        """What is not a place or a clip."""
+        others = ("folder", "name", "audio_folder", "bank", "clips")
+        return {key: value for key, value in asdict(replace(self, clips=())).items() if key not in others}
+
 
 def begin_part(job: PartJob) -> None:
     """Write down what is made, or check that the folder was begun with the same.
 
     Raises:
-        DataError: it was begun otherwise.
+        DataError: it was begun otherwise, or a file has changed since its scenes were made.
         BankError: rooms that are not heard in ambisonics.
     """
     bank = RirBank(job.bank)
@@ -91,9 +113,8 @@ def begin_part(job: PartJob) -> None:
             f"{job.bank} is heard as {bank.settings.receiver_format}; a spatial data set wants first-order "
             "ambisonics: make a bank without heads (recipes/simulate_rirs.py)"
         )
-    settings = {k: v for k, v in asdict(job).items() if k not in ("folder", "name", "audio_folder", "bank", "clips")}
-    clips = json.dumps([asdict(clip) for clip in job.clips]).encode()
-    parts = {"bank": bank.sha256, "clips": hashlib.sha256(clips).hexdigest(), **settings}
+    SceneSettings(duration_s=job.originals.min_s, gap_s=job.gap_s)  # raises before anything is written down
+    parts = {"bank": bank.sha256, "clips": _digest(job.clips), **job.settings()}
     plan = json.loads(json.dumps(parts))  # tuples as they are read again
     path = job.folder / "shards" / f"{job.name}.plan.json"
     if not path.exists():
@@ -102,37 +123,70 @@ def begin_part(job: PartJob) -> None:
     for folder in (".", "shards", "scenes", "sentences", f"originals/{job.name}", job.name, f"{job.name}/audio"):
         remove_unfinished(job.folder / folder)
     found = read_json(path, error=DataError)
+    if job.skip_unreadable and found.get("skip_unreadable") is False:
+        # What is finished had no unreadable file: a job that one of them ended goes on without it.
+        found["skip_unreadable"] = True
+        write_json(path, found)
     if different := [name for name in plan if found.get(name) != plan[name]]:
         raise DataError(
             f"{path} was begun with other {', '.join(different)}: give the same settings, or another output_dir"
         )
+    _require_unchanged(job)
 
 
-def process_shard(index: int, job: PartJob) -> bool:
-    """Make one shard unless it is there; returns whether there was work."""
-    if job.shard(index).exists():
+def _digest(clips: tuple[CaptionedClip, ...]) -> str:
+    """Of a list of clips as JSON, without a copy of it: there may be hundreds of thousands."""
+    digest, separator = hashlib.sha256(b"["), b""
+    for clip in clips:
+        digest.update(separator + json.dumps(vars(clip)).encode())
+        separator = b", "
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
+def _require_unchanged(job: PartJob) -> None:
+    finished = [index for index in range(job.num_shards) if job.is_made(index)]
+    changed = {index: changed_files(job.digests(index), job.audio_folder) for index in finished}
+    if files := [name for names in changed.values() for name in names]:
+        shards = [job.shard(index).name for index, names in changed.items() if names]
+        raise DataError(
+            f"{len(files)} files in {job.audio_folder} have changed since their scenes were made: {first_of(files)}. "
+            f"Put them back, delete {first_of(shards)} in {job.folder / 'shards'} to make those scenes anew, or give "
+            "another output_dir"
+        )
+
+
+def process_shard(index: int, job: PartJob, clips: tuple[CaptionedClip, ...]) -> bool:
+    """Make one shard unless it is there; returns whether there was work.
+
+    Args:
+        index: of the shard.
+        job: its own clips are not looked at.
+        clips: of the shard.
+    """
+    if job.is_made(index):
         return False
+    write_digests(job.digests(index), job.audio_folder, [clip.file_name for clip in clips])
     bank, store = _opened(job.bank), ClipStore(job.folder, _opened(job.bank).settings.sample_rate, cache_bytes=0)
-    first = index * job.clips_per_shard
     rows: list[dict[str, Any]] = []
     scenes: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     counts: Counter[str] = Counter()
     trimmed_s = 0.0
-    for number in range(first, min(first + job.clips_per_shard, len(job.clips))):
-        captioned = job.clips[number]
-        original = _original(job, number, left_out)
+    for number, captioned in enumerate(clips, index * job.clips_per_shard):
+        original = _original(job, number, captioned, left_out)
         trimmed_s += original.trimmed_s
         counts.update(mixed=original.mixed, scaled=original.scaled)
         if original.clip is None:
             left_out.setdefault(captioned.file_name, original.left_out or "")
+            _remove_scenes(job, number)
             continue
         duration_s = _duration(original.clip, job.originals)
         length_s = original.clip.duration_s or 0.0
         counts.update(repeated=length_s < duration_s, cut=length_s > duration_s)
         for version in range(job.versions):
             record = _record(job, bank, original.clip, number, version, duration_s)
-            name = f"audio/{record.scene_id}.{job.suffix}"
+            name = _audio_name(job, number, version)
             render_scene(record, bank, store).save(job.folder / job.name / name)
             scenes.append(record.to_dict())
             rows.append(_row(job, captioned, original.clip, record, name))
@@ -142,22 +196,33 @@ def process_shard(index: int, job: PartJob) -> bool:
 
 
 def run_part(job: PartJob, num_processes: int = 1) -> None:
-    """Make what is missing of a part that was begun; raises what goes wrong, and keeps what is finished."""
-    missing = [index for index in range(job.num_shards) if not job.shard(index).exists()]
+    """Make what is missing of a part that was begun; raises what goes wrong, and keeps what is finished.
+
+    Raises:
+        DataError: a process died.
+    """
+    missing = [index for index in range(job.num_shards) if not job.is_made(index)]
     bar = tqdm(total=job.num_shards, initial=job.num_shards - len(missing), desc=job.name, unit="shard")
     with bar:
         if num_processes == 1:
             for index in missing:
-                process_shard(index, job)
+                process_shard(index, job, job.clips_of(index))
                 bar.update()
             return
-        with ProcessPoolExecutor(num_processes, get_context("spawn"), _start, (job,)) as pool:
-            for _ in pool.map(_process, missing):
-                bar.update()
+        # A process is sent the clips of its shard alone: of hundreds of thousands it would else hold a copy.
+        with ProcessPoolExecutor(num_processes, get_context("spawn"), _start, (replace(job, clips=()),)) as pool:
+            try:
+                for _ in pool.map(_process, missing, map(job.clips_of, missing)):
+                    bar.update()
+            except BrokenProcessPool as error:
+                raise DataError(
+                    "a process that made scenes died, most often for want of memory. The shards that are finished are "
+                    "kept: start again with the same settings, or with fewer processes"
+                ) from error
 
 
 class _Worker:
-    """The job of a worker process, which is sent there once: its clips may be hundreds of thousands."""
+    """The job of a worker process, without its clips."""
 
     job: PartJob
 
@@ -167,35 +232,54 @@ def _start(job: PartJob) -> None:
     _Worker.job = job
 
 
-def _process(index: int) -> bool:
-    return process_shard(index, _Worker.job)
+def _process(index: int, clips: tuple[CaptionedClip, ...]) -> bool:
+    return process_shard(index, _Worker.job, clips)
 
 
-def part_shards(job: PartJob) -> list[dict[str, Any]]:
-    """What the shards of a finished part hold, in order.
+def part_shards(job: PartJob) -> Iterator[dict[str, Any]]:
+    """What the shards of a finished part hold, in order, one at a time.
 
     Raises:
-        DataError: one is missing, or none has a scene.
+        DataError: one is missing, or (after the last) none has a scene.
     """
-    shards = []
+    scenes, reasons = 0, Counter[str]()
     for index in range(job.num_shards):
-        if not job.shard(index).exists():
+        if not job.is_made(index):
             raise DataError(f"{job.shard(index)} is missing: run the job again with the same settings to make it")
-        shards.append(read_json(job.shard(index), max_bytes=1024**3, error=DataError))
-    if not any(shard["rows"] for shard in shards):
-        reasons = Counter(reason for shard in shards for reason in shard["left_out"].values())
+        shard = read_json(job.shard(index), max_bytes=1024**3, error=DataError)
+        scenes += len(shard["rows"])
+        reasons.update(shard["left_out"].values())
+        yield shard
+    if not scenes:
         raise DataError(f"{job.name}: no clip is left to be placed ({dict(reasons)}); see originals.min_s and short")
-    return shards
 
 
-def _original(job: PartJob, number: int, left_out: dict[str, str]) -> Original:
-    captioned = job.clips[number]
+def _remove_scenes(job: PartJob, number: int) -> None:
+    """What was made of a clip that has since been changed, and is left out now."""
+    (job.folder / _original_name(job, number)).unlink(missing_ok=True)
+    for version in range(job.versions):
+        (job.folder / job.name / _audio_name(job, number, version)).unlink(missing_ok=True)
+
+
+def _original_name(job: PartJob, number: int) -> str:
+    return f"originals/{job.name}/{number:06d}.flac"
+
+
+def _audio_name(job: PartJob, number: int, version: int) -> str:
+    return f"audio/{_scene_id(job, number, version)}.{job.suffix}"
+
+
+def _scene_id(job: PartJob, number: int, version: int) -> str:
+    return f"{job.name}-{number:06d}-{version}"
+
+
+def _original(job: PartJob, number: int, captioned: CaptionedClip, left_out: dict[str, str]) -> Original:
+    path = job.audio_folder / captioned.file_name
     try:
-        name = f"originals/{job.name}/{number:06d}.flac"
-        return write_original(job.audio_folder / captioned.file_name, job.folder, name, job.originals)
+        return write_original(path, job.folder, _original_name(job, number), job.originals)
     except _UNREADABLE as error:
         if not job.skip_unreadable:
-            raise type(error)(f"{job.audio_folder / captioned.file_name}: {error}") from error
+            raise type(error)(str(error) if str(path) in str(error) else f"{path}: {error}") from error
         left_out[captioned.file_name] = f"unreadable: {error}"
         return Original()
 
@@ -209,7 +293,7 @@ def _record(job: PartJob, bank: RirBank, clip: Clip, number: int, version: int, 
     settings = SceneSettings(duration_s=duration_s, gap_s=job.gap_s)
     index = number * job.versions + version
     drawn = sample_scene(settings, bank, {SOUND_CLASS: [clip]}, job.seed, index, SOUND_CLASS, 0)
-    return replace(drawn, scene_id=f"{job.name}-{number:06d}-{version}")
+    return replace(drawn, scene_id=_scene_id(job, number, version))
 
 
 def _row(job: PartJob, captioned: CaptionedClip, clip: Clip, record: SceneRecord, name: str) -> dict[str, Any]:

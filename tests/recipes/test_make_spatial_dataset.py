@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from huggingface_hub import DatasetCard
 
 from spatial_audio_lm.captions.caption_sources import SourceSettings, caption_items
 from spatial_audio_lm.data.spatial_dataset import row_audio
-from spatial_audio_lm.errors import ChannelError, ConfigError, DataError
+from spatial_audio_lm.errors import AudioFileError, ChannelError, ConfigError, DataError
 from spatial_audio_lm.files import read_json
 from spatial_audio_lm.question_answering.scene_recordings import read_scenes
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
@@ -166,6 +167,52 @@ def test_what_is_left_out_is_named_and_counted(bank: RirBank, tmp_path: Path) ->
     assert rows_of(quiet, "train")[0]["duration_s"] == pytest.approx(7.0, abs=0.05)
 
 
+def test_a_file_that_changed_after_its_scenes_were_made_is_refused(bank: RirBank, tmp_path: Path) -> None:
+    captions = {"a": ["A tone"], "b": ["A hum"]}
+    data, out = user_copy(tmp_path / "data", {"a": tone(1.5), "b": tone(1.2)}, captions), tmp_path / "out"
+    always = (*options(data, out, bank), "--originals.min_s", "1.0", "--clips_per_shard", "1")
+    run(*always)
+    before, written = kill_resume.hashes(out), (out / "shards" / "train-00000.digests").stat().st_mtime
+
+    def rewrite(samples: np.ndarray) -> None:
+        user_copy(data, {"a": samples}, captions)
+        os.utime(data / "audio" / "a.wav", (written + 10, written + 10))
+
+    rewrite(tone(1.5))  # newer, and the same
+    run(*always)
+    assert kill_resume.hashes(out) == before
+    for changed in (tone(1.5, amplitude=0.2), tone(0.5)):
+        rewrite(changed)
+        fix = r"1 files in .*audio have changed .*: a\.wav\. Put them back, delete train-00000\.json in .*shards"
+        with pytest.raises(DataError, match=fix):
+            run(*always)
+    assert kill_resume.hashes(out) == before
+    (out / "shards" / "train-00000.json").unlink()
+    run(*always)
+    assert read_json(out / "report.json")["train"]["left_out_files"] == {"a.wav": "short"}
+    assert {path.name for path in (out / "train" / "audio").iterdir()} == {
+        Path(row["file_name"]).name for row in rows_of(out, "train")
+    }
+    (out / "shards" / "train-00001.digests").unlink()  # of what that shard was made nobody knows
+    run(*always)
+    assert (out / "shards" / "train-00001.digests").exists()
+
+
+def test_an_unreadable_file_costs_nothing_that_was_made(bank: RirBank, tmp_path: Path) -> None:
+    data = user_copy(tmp_path / "data", {"a": tone(1.5)}, {"a": ["A tone"], "torn": ["A hum"]})
+    (data / "audio" / "torn.wav").write_bytes(b"RIFF and no more")
+    out = tmp_path / "out"
+    always = (*options(data, out, bank), "--originals.min_s", "1.0", "--clips_per_shard", "1")
+    with pytest.raises(AudioFileError, match=r"torn\.wav"):
+        run(*always)
+    made = (out / "shards" / "train-00000.json").stat().st_mtime_ns
+    run(*always, "--skip_unreadable", "true")
+    assert (out / "shards" / "train-00000.json").stat().st_mtime_ns == made
+    assert list(read_json(out / "report.json")["train"]["left_out_files"]) == ["torn.wav"]
+    with pytest.raises(DataError, match="was begun with other skip_unreadable"):
+        run(*always)
+
+
 def test_captions_rewritten_elsewhere_are_joined_back(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(made, out)
@@ -221,6 +268,11 @@ def test_what_cannot_be_made_is_refused(bank: RirBank, tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             run(*extra)
+    with pytest.raises(ConfigError, match=r"gap_s .* are ranges: low, high"):
+        run(*options(data, out, bank), "--gap_s", "[3, 1]")
+    assert not list(out.glob("shards/*.plan.json"))  # other settings are still free
+    with pytest.raises(DataError, match=r"captions\.csv is a file: give another output_dir"):
+        run(*options(data, data / "captions.csv", bank))
     leak = json.loads(options(data, out, bank)[1]) * 2
     leak[1] = leak[0] | {"name": "test", "rooms": "test", "bank": None}
     with pytest.raises(DataError, match=r"1 files are in train and in test, of two splits: a\.wav"):

@@ -11,7 +11,6 @@ from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.training.config import load_config
 from spatial_audio_lm.training.plain_errors import end_plainly
 
-
 PROGRAM = """
 from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.training.plain_errors import end_plainly
