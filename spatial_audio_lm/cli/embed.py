@@ -36,9 +36,10 @@ def embed(
     """Write recordings as vectors: a tensor `embeddings` (rows, dim), and which row is which in its metadata.
 
     With ELSA rows are of length 1, in the space of sentences; a recording of up to ten seconds is one, a longer one a
-    row a window. With any other encoder every recording is one row, as the encoder gives it. The metadata `rows` is a
-    JSON list of {file, start_s, end_s}, `resampled_from` a JSON object of the files that were resampled and their rates
-    in Hz. A file that cannot be used is reported, the others go on, and the exit status is 1.
+    row a window. With any other encoder every recording is one row, as the encoder gives it. Files are read as they are
+    heard, so that an hour needs no more memory than a minute. The metadata `rows` is a JSON list of {file, start_s,
+    end_s}, `resampled_from` a JSON object of the files that were resampled and their rates in Hz. A file that cannot be
+    used is reported, the others go on, and the exit status is 1.
     """
     import torch
     from safetensors.torch import save

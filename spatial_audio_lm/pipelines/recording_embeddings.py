@@ -3,11 +3,10 @@
 from spatial_audio_lm.pipelines.querying import Embeddings
 from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording
 from spatial_audio_lm.pipelines.scene_embeddings import SceneEncoder
-from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
 
 class RecordingEmbedder:
-    """A scene encoder that opens recordings and keeps what is to be said of them.
+    """A scene encoder that opens recordings, hears them part by part and keeps what is to be said of them.
 
     Args:
         encoder: frozen.
@@ -19,6 +18,8 @@ class RecordingEmbedder:
     def embed(self, audio: Recording, format: str | None = None) -> Embeddings:
         """One vector of the whole recording, as the encoder gives it: not normalised.
 
+        A file is read as it is heard, some windows at a time (of WavJEPA twice, for its level and then its windows).
+
         Args:
             audio: `SpatialAudio`, a path, or a dictionary with `array`, `sampling_rate` and perhaps `format`.
             format: of a file, where its channels do not tell it.
@@ -27,10 +28,8 @@ class RecordingEmbedder:
             SpatialAudioError: audio that cannot be used, with the way out.
         """
         recording = OpenRecording(audio, format)
-        sound = recording.audio
-        if sound is None:
-            assert recording.path is not None  # one of the two is there
-            sound = SpatialAudio.load(recording.path, format)
-        found = self.encoder.embed([sound])
-        resampled_from = sound.sample_rate if found.resampled else None
-        return Embeddings(recording.file, found.vectors, (0.0,), (sound.duration_s,), resampled_from, sound.warnings)
+        source = recording.audio or recording.path
+        assert source is not None  # one of the two is there
+        parts = self.encoder.parts_of(source, format)
+        vector = self.encoder.embed_parts(parts)
+        return Embeddings(recording.file, vector, (0.0,), (parts.duration_s,), parts.resampled_from, parts.warnings)

@@ -2,13 +2,15 @@
 
     >>> encoder = SceneEncoder.from_pretrained(folder)
     >>> encoder.embed([SpatialAudio.load("clip.wav")]).vectors.shape
+    >>> encoder.embed_parts(encoder.parts_of("day.wav")).shape
 
 Recordings are resampled to the encoder's rate, and how many were is said. Nothing is done to channels unless asked for.
 """
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,14 +26,17 @@ from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatu
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTModel
 from spatial_audio_lm.models.elsa.modeling_elsa import ElsaModel
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
+from spatial_audio_lm.models.gram import long_recordings_gram
 from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
 from spatial_audio_lm.models.gram.modeling_gram import GramModel
 from spatial_audio_lm.models.spatial_ast.feature_extraction_spatial_ast import SpatialASTFeatureExtractor
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTModel
+from spatial_audio_lm.models.wavjepa import long_recordings_wavjepa
 from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import WavJEPAFeatureExtractor
 from spatial_audio_lm.models.wavjepa.modeling_wavjepa import WavJEPAModel
 from spatial_audio_lm.pipelines.hearing import channels_heard, extractor_options, require_mono_choice
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
+from spatial_audio_lm.signal.audio_parts import AudioParts
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.signal.stft import stft
 
@@ -44,8 +49,11 @@ ENCODERS: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
     "dspast": (DSpASTModel, DSpASTFeatureExtractor, ("cls", "mean")),
     "elsa": (ElsaModel, ElsaProcessor, ("joint",)),
 }
-# Kinds that hear clips of any length and whose extractor follows from the configuration.
-_FROM_SETTINGS = ("gram", "wavjepa")
+# Kinds that hear clips of any length and whose extractor follows from the configuration, and how they hear long ones.
+_FROM_SETTINGS: dict[str, Any] = {
+    "gram": long_recordings_gram.embedded_parts,
+    "wavjepa": long_recordings_wavjepa.embedded_parts,
+}
 _ROWS_AT_ONCE = 16
 
 
@@ -77,6 +85,7 @@ class SceneEncoder:
     side by side, "mean" is that of the patches. ELSA's "joint" is the vector it compares with texts.
     Recordings longer than Audio-MAE, SpatialAST or DSpAST hear at once are heard in chunks, whose vectors are averaged;
     ELSA hears of a longer one the part that its extractor crops (`max_length_s`, ten seconds at full size).
+    `embed` hears batches of recordings, `embed_parts` one of any length, in memory that does not grow with it.
 
     Args:
         model: of `ENCODERS`.
@@ -170,12 +179,64 @@ class SceneEncoder:
         if index is None:
             vectors = self._pooled(features).float()
         else:  # a long recording is many rows
-            parts = zip(*(value.split(_ROWS_AT_ONCE) for value in features.values()), strict=True)
-            vectors = torch.cat([self._pooled(dict(zip(features, part, strict=True))).float() for part in parts])
-        if index is not None:
-            counts = torch.bincount(index, minlength=len(heard))[:, None]
-            vectors = torch.zeros(len(heard), vectors.shape[1]).index_add(0, index, vectors) / counts
+            rows, counts = self._rows(features), torch.bincount(index, minlength=len(heard))[:, None]
+            vectors = torch.zeros(len(heard), rows.shape[1]).index_add(0, index, rows) / counts
         return SceneEmbeddings(vectors, resampled)
+
+    def parts_of(self, recording: SpatialAudio | str | PathLike[str], format: str | None = None) -> AudioParts:
+        """A recording as `embed_parts` takes it: resampled, and with the channels that are heard.
+
+        Args:
+            recording: `SpatialAudio`, or the path of a file, which will not be in memory as a whole.
+            format: of a file, where its channels do not tell it.
+        """
+
+        def heard(part: SpatialAudio) -> SpatialAudio:
+            return channels_heard(part, self.kind, self.extractor, self.mono)
+
+        return AudioParts(recording, self.sampling_rate, format, heard)
+
+    @torch.inference_mode()
+    def embed_parts(self, recording: AudioParts) -> Tensor:
+        """The vector `(1, dim)` of one recording of any length, some windows of which are in memory at a time.
+
+        It is what `embed` gives of the recording, but for rounding. ELSA, which hears one crop out of the whole, has it
+        in memory.
+
+        Args:
+            recording: of `parts_of`.
+
+        Raises:
+            SpatialAudioError: as `embed`, or of a file that cannot be used.
+        """
+        total, count = torch.zeros((), dtype=torch.float64), 0
+        for vector, weight in self._heard(recording):
+            total, count = total + weight * vector.double(), count + weight
+        return (total / count).float()[None]
+
+    def _heard(self, recording: AudioParts) -> Iterator[tuple[Tensor, int]]:
+        """Vectors `(dim,)` of the parts of a recording, and how much each counts."""
+        if self.kind in _FROM_SETTINGS:
+            embedded = _FROM_SETTINGS[self.kind](self.model, self.extractor, recording, _ROWS_AT_ONCE, self.mono)
+            for _, output in embedded:
+                yield output[f"scene_{self.pooling}"][0], int(output.frame_mask.sum())
+        elif self.kind == "elsa":
+            parts = list(recording.parts(self.sampling_rate))
+            whole = replace(parts[-1], waveform=torch.cat([part.waveform for part in parts], dim=1))
+            yield self.embed([whole]).vectors[0], 1
+        else:
+            chunk, longest = self.extractor.chunk_samples, self.extractor.max_samples
+            # Of many chunks each, but for the last part, which is as long as a recording that is heard in chunks.
+            for part in recording.parts(_ROWS_AT_ONCE * chunk, spare=longest):
+                features = self.extractor(part, long_audio="chunks")
+                del features["recording_index"], features["start_s"]
+                rows = self._rows(features)
+                yield rows.mean(0), len(rows)
+
+    def _rows(self, features: Any) -> Tensor:
+        """Vectors of many rows, some at a time."""
+        parts = zip(*(value.split(_ROWS_AT_ONCE) for value in features.values()), strict=True)
+        return torch.cat([self._pooled(dict(zip(features, part, strict=True))).float() for part in parts])
 
     def _pooled(self, features: Any) -> Tensor:
         if self.kind == "elsa":

@@ -5,6 +5,7 @@ polarity between channels, which carry the direction, stay as they are.
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -48,9 +49,53 @@ def resample(waveform: torch.Tensor, from_rate: int, to_rate: int) -> torch.Tens
     wanted = -(-time * up // down)
     blocks = -(-wanted // len(kernel))
     behind = max(0, (blocks - 1) * hop + kernel.shape[1] - time - reach)
-    padded = torch.nn.functional.pad(waveform.reshape(-1, 1, time), (reach, behind))
-    result = torch.nn.functional.conv1d(padded, kernel[:, None].to(waveform), stride=hop)[..., :blocks]
-    return result.transpose(1, 2).reshape(*waveform.shape[:-1], -1)[..., :wanted]
+    return _filtered(torch.nn.functional.pad(waveform, (reach, behind)), kernel, hop, blocks)[..., :wanted]
+
+
+def resample_parts(parts: Iterable[torch.Tensor], from_rate: int, to_rate: int) -> Iterator[torch.Tensor]:
+    """A sound that comes in parts at another sample rate, in memory that does not grow with its length.
+
+    Args:
+        parts: ``(..., time)`` each, one behind the other.
+        from_rate: As in :func:`resample`.
+        to_rate: Likewise.
+
+    Yields:
+        What is one behind the other, but for rounding, the whole sound resampled; other lengths than those given.
+
+    Raises:
+        SampleRateError: As :func:`resample`.
+    """
+    from_rate, to_rate = require_sample_rate(from_rate), require_sample_rate(to_rate)
+    if from_rate == to_rate:
+        yield from parts
+        return
+    shared = math.gcd(from_rate, to_rate)
+    up, down = to_rate // shared, from_rate // shared
+    kernel, reach, hop = _block_filter(up, down)
+    held: torch.Tensor | None = None  # what the next block begins with
+    time = given = 0
+    for part in parts:
+        before = part.new_zeros(*part.shape[:-1], reach) if held is None else held
+        held = torch.cat([before, part], dim=-1)
+        time += part.shape[-1]
+        blocks = (held.shape[-1] - kernel.shape[1]) // hop + 1
+        if blocks > 0:
+            yield _filtered(held, kernel, hop, blocks)
+            held = held[..., blocks * hop :]
+            given += blocks * len(kernel)
+    left = -(-time * up // down) - given
+    if held is not None and left > 0:
+        blocks = -(-left // len(kernel))
+        behind = max(0, (blocks - 1) * hop + kernel.shape[1] - held.shape[-1])
+        yield _filtered(torch.nn.functional.pad(held, (0, behind)), kernel, hop, blocks)[..., :left]
+
+
+def _filtered(waveform: torch.Tensor, kernel: torch.Tensor, hop: int, blocks: int) -> torch.Tensor:
+    """Blocks of outputs ``(..., blocks * outputs)`` of a waveform that begins where the first one's inputs do."""
+    flat = waveform.reshape(-1, 1, waveform.shape[-1])
+    result = torch.nn.functional.conv1d(flat, kernel[:, None].to(waveform), stride=hop)[..., :blocks]
+    return result.transpose(1, 2).reshape(*waveform.shape[:-1], -1)
 
 
 def require_sample_rate(rate: object) -> int:

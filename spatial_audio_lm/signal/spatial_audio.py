@@ -226,7 +226,10 @@ class SpatialAudio:
                     held, held_from = held[dropped:], held_from + dropped
             rest = held[start - held_from :]
             if len(rest) >= 2:
-                yield start / info.sample_rate, audio(rest, tuple(_note_missing(reader)))
+                missing = [note for note in _note_missing(reader) if note not in notes]
+                for note in missing:
+                    python_warnings.warn(FormatWarning(note), stacklevel=2)
+                yield start / info.sample_rate, audio(rest, tuple(missing))
 
     @property
     def duration_s(self) -> float:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spatial_audio_lm.errors import SampleRateError
 from spatial_audio_lm.signal.ambisonics import encode_foa
-from spatial_audio_lm.signal.resampling import resample
+from spatial_audio_lm.signal.resampling import resample, resample_parts
 
 RATES = [(48_000, 16_000), (44_100, 16_000), (16_000, 48_000), (44_100, 48_000), (32_000, 16_000), (8_000, 11_025)]
 
@@ -60,12 +60,29 @@ def test_channels_are_treated_alike() -> None:
     assert batch.shape == (2, 3, 4, expected.shape[-1]) and batch.dtype == torch.float32
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(RATES), st.lists(st.sampled_from([1, 2, 15, 440, 3_000]), min_size=1, max_size=9))
+def test_parts_are_resampled_like_the_whole(rates: tuple[int, int], lengths: list[int]) -> None:
+    signal = torch.randn(2, sum(lengths), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    parts = torch.cat(list(resample_parts(signal.split(lengths, dim=1), *rates)), dim=1)
+    torch.testing.assert_close(parts, resample(signal, *rates), atol=1e-12, rtol=0)
+
+
+def test_a_long_sound_is_held_in_parts() -> None:
+    lengths = [part.shape[-1] for part in resample_parts((torch.ones(1, 4_000) for _ in range(50)), 44_100, 16_000)]
+    assert sum(lengths) == math.ceil(200_000 * 16_000 / 44_100) and max(lengths) < 2_000
+    assert list(resample_parts([], 44_100, 16_000)) == []
+
+
 def test_same_rate_is_the_same_tensor() -> None:
     waveform = torch.randn(4, 100)
     assert resample(waveform, 16_000, 16_000) is waveform
+    assert next(resample_parts([waveform], 16_000, 16_000)) is waveform
 
 
 @pytest.mark.parametrize("rate", [None, 0, -16_000, 16_000.5, True, "16000", 3_999, 400_000])
 def test_rates_out_of_range_are_refused(rate: object) -> None:
     with pytest.raises(SampleRateError, match="rate"):
         resample(torch.zeros(10), 16_000, rate)  # type: ignore[arg-type]
+    with pytest.raises(SampleRateError, match="rate"):
+        next(resample_parts([torch.zeros(10)], 16_000, rate))  # type: ignore[arg-type]

@@ -144,11 +144,9 @@ class GramFeatureExtractor(OwnSettings):
             AudioValueError: something that is not audio, NaN or infinity, or shorter than half a window.
             ConfigError: an unknown `mono` or `return_tensors`.
         """
-        if mono not in MONO:
-            raise ConfigError(f"mono is {mono!r}; expected one of {', '.join(MONO)}")
         if return_tensors not in ("pt", "np"):
             raise ConfigError(f"return_tensors is {return_tensors!r}; expected 'pt' or 'np'")
-        clips = [self._channels(recording, mono) for recording in spatial_audios(audio, sampling_rate, format)]
+        clips = [self.channels_of(recording, mono) for recording in spatial_audios(audio, sampling_rate, format)]
         rows: list[Tensor] = [self.extract(clip[None])[0] for clip in clips]
         frames = torch.tensor([row.shape[1] for row in rows])
         longest = int(frames.max())
@@ -160,7 +158,16 @@ class GramFeatureExtractor(OwnSettings):
             data = {name: value.numpy() for name, value in data.items()}
         return BatchFeature(data)
 
-    def _channels(self, recording: SpatialAudio, mono: str) -> Tensor:
+    def channels_of(self, recording: SpatialAudio, mono: str = "refuse") -> Tensor:
+        """The waveform `(channels, samples)` that the model hears of a recording, as AmbiX if it is of ambisonics.
+
+        Raises:
+            SampleRateError: another rate.
+            ChannelError: another kind of recording.
+            ConfigError: an unknown `mono`.
+        """
+        if mono not in MONO:
+            raise ConfigError(f"mono is {mono!r}; expected one of {', '.join(MONO)}")
         if recording.format == "mono" and self.audio_format != "mono":
             channels = CHANNELS_OF_FORMAT[self.audio_format]
             if mono != "duplicate":
