@@ -319,6 +319,7 @@ def test_merging_keeps_the_answers_and_needs_no_other_folder(parts: tuple[Path, 
     expected, ids = model(QUESTION, **heard()).logits, answers(model)
     model.merge_adapter().save_pretrained(tmp_path)
     assert not (tmp_path / "language_adapter").exists()
+    assert str(parts[0].parent) not in (tmp_path / "config.json").read_text()
     loaded = BatForConditionalGeneration.from_pretrained(tmp_path)
     assert (loaded(QUESTION, **heard()).logits - expected).abs().max() < 1e-5 and torch.equal(answers(loaded), ids)
     with pytest.raises(ConfigError, match="nothing to merge"):

@@ -13,6 +13,7 @@ language model any causal one of transformers.
 
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -113,6 +114,9 @@ class BatForConditionalGeneration(BatPreTrainedModel, GenerationMixin):
         text_config = language_model.config.to_dict()
         text_config.pop("quantization_config", None)  # how it was loaded this time
         config = BatConfig(audio_config=audio_encoder.config, text_config=text_config, **settings)
+        for part in (config.audio_config, config.text_config):
+            if Path(part._name_or_path).exists():  # a folder of this machine: it says nothing on another
+                part._name_or_path = ""
         audio_model = BatAudioModel(config, audio_encoder).to(language_model.dtype).to(language_model.device)
         return cls(config, audio_model, language_model)
 
