@@ -94,6 +94,8 @@ def caption_scores(
         DataError: other numbers of captions than of references, a caption without one, or a single caption.
         TextError: a caption or a reference that is no text, or a reference without a word.
     """
+    if isinstance(scores, str):
+        raise ConfigError(f"scores is {scores!r}; expected a list of names, such as [{scores!r}]")
     if unknown := [name for name in scores if name not in NAMES]:
         raise ConfigError(f"no score is called {unknown[0]!r}; expected some of {', '.join(NAMES)}")
     if len(captions) != len(references) or len(captions) < 2:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spatial_audio_lm.errors import DataError
+from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.language.answers import read_names
 from spatial_audio_lm.language.attributes import ATTRIBUTE_WORDS, SpatialAttributes
 from spatial_audio_lm.language.parsing import parse_attributes
@@ -78,7 +78,10 @@ def read_caption(text: str, names: Collection[str] | None = None) -> CaptionFact
 
     Raises:
         TextError: it is no text.
+        ConfigError: the names are one text.
     """
+    if isinstance(names, str):  # its letters would be looked for
+        raise ConfigError(f"names is {names!r}; expected a list of names of sounds, such as [{names!r}]")
     attributes = parse_attributes(text)
     return CaptionFacts(
         frozenset(read_names(text, ANSWER_NAMES.values() if names is None else names).names), attributes

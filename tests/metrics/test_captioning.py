@@ -116,6 +116,8 @@ def test_what_cannot_be_scored() -> None:
         caption_scores(CAPTIONS, [["rain"], ["..."]])
     with pytest.raises(ConfigError, match="no score is called 'bleu'"):
         caption_scores(CAPTIONS, REFERENCES, ["bleu"])
+    with pytest.raises(ConfigError, match=r"scores is 'bleu_1'; expected a list of names, such as \['bleu_1'\]"):
+        caption_scores(CAPTIONS, REFERENCES, "bleu_1")
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

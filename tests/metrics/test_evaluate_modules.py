@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import spatial_audio_lm
+from spatial_audio_lm.errors import TextError
 from spatial_audio_lm.metrics.captioning import SCORES, caption_scores
 
 MODULES = Path(spatial_audio_lm.__file__).parent / "metrics" / "evaluate_modules"
@@ -36,6 +37,8 @@ def test_spatial_captions_by_path(suffix: str) -> None:
     assert score.compute() == answer
     named = score.compute(predictions=["a whale"] * 2, references=["a whale", "rain"], names=["whale", "rain"])
     assert named["sound_right"] == 0.5
+    with pytest.raises(TextError, match="reference 1 is empty; expected a sentence"):
+        score.compute(predictions=CAPTIONS, references=[TRUE[0], " "])
 
 
 def test_caption_scores_by_path() -> None:

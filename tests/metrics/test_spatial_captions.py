@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spatial_audio_lm.errors import DataError, TextError
+from spatial_audio_lm.errors import ConfigError, DataError, TextError
 from spatial_audio_lm.language.attributes import ATTRIBUTE_WORDS, SpatialAttributes
 from spatial_audio_lm.language.sound_names import answer_name
 from spatial_audio_lm.language.templates import write_caption
@@ -82,3 +82,5 @@ def test_what_cannot_be_scored() -> None:
     for captions, true in (([], []), (["rain"], [RAIN, RAIN])):
         with pytest.raises(DataError, match="expected as many, and at least one"):
             spatial_caption_measures(captions, true)
+    with pytest.raises(ConfigError, match=r"names is 'rain'; expected a list of names of sounds"):
+        spatial_caption_measures(["rain"], [RAIN], "rain")

@@ -15,6 +15,7 @@ from typing import Any
 import datasets
 import evaluate
 
+from spatial_audio_lm.errors import TextError
 from spatial_audio_lm.metrics.spatial_captions import fact_counts, read_caption, spatial_caption_measures
 
 _DESCRIPTION = """\
@@ -47,6 +48,9 @@ class SpatialCaptions(evaluate.Metric):
     def _compute(
         self, predictions: list[str], references: list[str], names: Collection[str] | None = None
     ) -> dict[str, Any]:
+        for number, text in enumerate(references):
+            if not text.strip():
+                raise TextError(f"reference {number} is empty; expected a sentence that says what is true of the scene")
         true = [read_caption(text, names) for text in references]
         measures = spatial_caption_measures(predictions, true, names, resamples=1)
         counts = fact_counts([read_caption(text, names) for text in predictions], true)
