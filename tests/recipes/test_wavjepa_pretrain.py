@@ -70,9 +70,9 @@ def test_the_loss_falls_and_the_targets_stay_apart(trained: Path) -> None:
     lines = [line for line in log_of(trained) if "loss" in line]
     assert lines[-1]["loss"] < 0.7 * lines[0]["loss"]
     assert lines[-1]["ratio"] < 0.9 * lines[0]["ratio"]
-    for line in lines:
-        assert 0.4 < line["target_variance"] < 1.0
-        assert 0.15 < line["variance_between_windows"] < line["target_variance"]
+    for line in lines:  # a collapse takes all of both
+        assert 0.8 * lines[0]["target_variance"] < line["target_variance"] < 1.0
+        assert 0.5 * lines[0]["variance_between_windows"] < line["variance_between_windows"] < line["target_variance"]
         assert line["ratio"] == pytest.approx(line["loss"] / line["target_variance"], rel=0.02)
 
 
