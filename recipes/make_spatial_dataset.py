@@ -159,6 +159,13 @@ def rewritten_captions(folder: str | Path) -> dict[tuple[str, str], str]:
     return found
 
 
+def how_rewritten(folder: str | Path) -> str:
+    """Of how many captions a language model wrote, in words."""
+    shards = sorted(Path(folder).glob("shard-*.parquet"))
+    wrote = Counter(row["source"] for path in shards for row in pq.read_table(path, columns=["source"]).to_pylist())
+    return f"{wrote['llm']} of {wrote.total()} rewritten by a language model, each checked, the others by rule"
+
+
 def write_lines(path: Path, rows: Iterable[Any]) -> None:
     """JSON lines, one row in memory at a time."""
 
@@ -220,9 +227,7 @@ def write_part(job: PartJob, part: Part, config: Config) -> dict[str, Any]:
         **{name: counts[name] for name in ("repeated", "cut", "mixed", "scaled")},
         "trimmed_s": trimmed_s,
         "originals": asdict(job.originals),
-        "spatial_captions": "rewritten by a language model, each checked"
-        if part.rewritten
-        else config.spatial_captions,
+        "spatial_captions": how_rewritten(part.rewritten) if part.rewritten else config.spatial_captions,
     }
 
 

@@ -224,6 +224,7 @@ def test_captions_rewritten_elsewhere_are_joined_back(made: Path, tmp_path: Path
         items = list(caption_items(source, 0))
         table = {"id": [i.id for i in items], "caption": [i.facts.caption for i in items if i.facts]}
         table["spatial_caption"] = [f"Rewritten: {text}" for text in table["caption"]]
+        table["source"] = ["template", *["llm"] * (len(items) - 1)]
         (tmp_path / part).mkdir()
         pq.write_table(pa.table(table), tmp_path / part / "shard-00000.parquet")
     parts = [
@@ -238,6 +239,9 @@ def test_captions_rewritten_elsewhere_are_joined_back(made: Path, tmp_path: Path
     run("--output_dir", str(out), "--parts", json.dumps(parts))
     for row in rows_of(out, "train"):
         assert row["spatial_captions"] == [f"Rewritten: {text}" for text in row["captions"]]
+    count = sum(len(row["captions"]) for row in rows_of(out, "train"))
+    said = f"`train`: {count - 1} of {count} rewritten by a language model, each checked, the others by rule."
+    assert said in (out / "README.md").read_text()
 
 
 def test_mono_where_ambisonics_are_declared_is_refused_with_the_fix(made: Path, tmp_path: Path) -> None:
