@@ -1,7 +1,7 @@
 """The engine for captions: says what a recording holds, and where, with a captioner that is loaded once.
 
     >>> from spatial_audio_lm import RecordingCaptioner
-    >>> captioner = RecordingCaptioner.from_pretrained(folder)
+    >>> captioner = RecordingCaptioner.from_pretrained()  # captioner-tiny, from the package
     >>> captioner.caption("clip.wav").best.caption
 
 It resamples to the rate of the model's ear and says so (`resampled_from`); nothing else is changed silently.
@@ -19,7 +19,7 @@ from torch import Tensor
 from spatial_audio_lm.errors import AudioValueError, ChannelError, CheckpointError, ConfigError
 from spatial_audio_lm.language.sound_names import ANSWER_NAMES
 from spatial_audio_lm.layers.encoder_inputs import named_audio_inputs
-from spatial_audio_lm.models.checkpoints import DEFAULT_CAPTION_MODEL, checkpoint_folder, packaged_names
+from spatial_audio_lm.models.checkpoints import DEFAULT_CAPTION_MODEL, checkpoint_folder
 from spatial_audio_lm.models.spatial_captioner.modeling_spatial_captioner import (
     SpatialCaptionerForConditionalGeneration,
 )
@@ -74,12 +74,6 @@ class RecordingCaptioner:
         Raises:
             CheckpointError: No such checkpoint, another kind of model, or damaged files.
         """
-        is_here = name_or_path in packaged_names() or Path(name_or_path).exists()
-        if name_or_path == DEFAULT_CAPTION_MODEL and not is_here:
-            raise CheckpointError(
-                f"{DEFAULT_CAPTION_MODEL} is not in this package: say which model writes (--model FOLDER, "
-                "model=FOLDER), a folder with a captioner and its processor"
-            )
         folder = checkpoint_folder(name_or_path)
         kind = model_type_of(folder)
         if kind != "spatial_captioner":

@@ -22,7 +22,7 @@ class SpatialAudioCaptioningPipeline(Pipeline):
     Example:
         >>> import spatial_audio_lm
         >>> from transformers import pipeline
-        >>> captioner = pipeline("spatial-audio-captioning", model=folder)
+        >>> captioner = pipeline("spatial-audio-captioning")
         >>> captioner("clip.wav")["caption"]
         'a dog barking far away on the left in a small room'
     """

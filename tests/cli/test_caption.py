@@ -7,7 +7,6 @@ from tiny_captioner import LEARNED
 from typer.testing import CliRunner
 
 from spatial_audio_lm.cli.main import app
-from spatial_audio_lm.models.checkpoints import packaged_names
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
 
@@ -50,10 +49,3 @@ def test_what_goes_wrong_is_one_line(tiny_captioner, clip, arguments, status, sa
     assert result.exit_code == status and result.stdout == "", result.output
     (line,) = result.stderr.strip().split("\n")
     assert line.startswith("spatial-audio-lm: error: ") and says in line and "internal error" not in line
-
-
-@pytest.mark.skipif("captioner-tiny" in packaged_names(), reason="captioner-tiny is packaged")
-def test_without_a_packaged_model_the_way_out_is_said(clip):
-    result = run("caption", clip)
-    assert result.exit_code == 1 and "captioner-tiny is not in this package" in result.stderr
-    assert "--model" in result.stderr
