@@ -29,6 +29,7 @@ from spatial_audio_lm.simulation.records import SceneRecord
 
 NUMBERS = ("azimuth_deg", "elevation_deg", "distance_m", "floor_area_m2", "t30_s")
 _LOADERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+_MISSING = {"nan", "none", "null", "n/a", "na"}
 _ROWS_AT_ONCE = 1000
 _SHOWN = 300  # characters of what datasets says
 
@@ -212,6 +213,8 @@ def _item(
             raise TextError(f"the caption has {len(text)} characters; at most {LIMITS.max_text_characters} are read")
         if not any(letter.isalpha() for letter in text):
             raise TextError(f"the caption is {text[:40]!r}, without a word; expected what sounds, in words")
+        if text.strip().lower() in _MISSING:
+            raise TextError(f"the caption is {text.strip()!r}, which programs write where there is none")
         if control := [c for c in text if unicodedata.category(c) == "Cc" and not c.isspace()]:
             raise TextError(f"the caption holds the control character U+{ord(control[0]):04X}: take it out of the text")
         text.encode("utf-8")

@@ -129,6 +129,7 @@ def test_drawn_places_are_a_function_of_seed_and_number(tmp_path: Path) -> None:
         ("", "the caption is empty"),
         ("   ", "the caption is empty"),
         (None, "the caption is empty"),
+        ("nan", "the caption is 'nan', which programs write where there is none"),
         ("- 3 -", "the caption is '- 3 -', without a word"),
         ("a dog\x07 barks", "holds the control character U+0007"),
         ("x" * 30_000, "has 30000 characters"),
