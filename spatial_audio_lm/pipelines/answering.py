@@ -1,7 +1,7 @@
 """The engine for questions: asks recordings anything, with a BAT that is loaded once.
 
     >>> from spatial_audio_lm import QuestionAnswerer
-    >>> ask = QuestionAnswerer.from_pretrained(folder)
+    >>> ask = QuestionAnswerer.from_pretrained("bat-tiny")
     >>> (said,) = ask.ask("clip.wav", "Is the dog to the left of the rain?")
     >>> said.best.text, said.best.yes, said.best.confidence
 
@@ -24,7 +24,7 @@ from spatial_audio_lm.language.sound_names import ANSWER_NAMES, spoken_forms
 from spatial_audio_lm.models.bat.audio_tokens_bat import named_audio_inputs
 from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
 from spatial_audio_lm.models.bat.processing_bat import BatProcessor
-from spatial_audio_lm.models.checkpoints import DEFAULT_QUESTION_MODEL, checkpoint_folder, packaged_names
+from spatial_audio_lm.models.checkpoints import DEFAULT_QUESTION_MODEL, checkpoint_folder
 from spatial_audio_lm.pipelines.hearing import (
     channels_heard,
     extractor_options,
@@ -90,12 +90,6 @@ class QuestionAnswerer:
         Raises:
             CheckpointError: No such checkpoint, another kind of model, or damaged files.
         """
-        is_here = name_or_path in packaged_names() or Path(name_or_path).exists()
-        if name_or_path == DEFAULT_QUESTION_MODEL and not is_here:
-            raise CheckpointError(
-                f"{DEFAULT_QUESTION_MODEL} is not in this package: say which model answers (--model FOLDER, "
-                "model=FOLDER), a folder with a BAT and its processor"
-            )
         folder = checkpoint_folder(name_or_path)
         kind = model_type_of(folder)
         if kind != "bat":

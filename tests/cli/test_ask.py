@@ -7,7 +7,6 @@ from tiny_bat import LEARNED, WHAT, WHERE, YES_NO
 from typer.testing import CliRunner
 
 from spatial_audio_lm.cli.main import app
-from spatial_audio_lm.models.checkpoints import packaged_names
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
 
@@ -63,7 +62,3 @@ def test_what_goes_wrong_is_one_line(tiny_bat, ears_clip, arguments, status, say
     assert line.startswith("spatial-audio-lm: error: ") and says in line and "internal error" not in line
 
 
-@pytest.mark.skipif("bat-tiny" in packaged_names(), reason="bat-tiny is packaged")
-def test_without_a_packaged_model_the_way_out_is_said(ears_clip):
-    result = run("ask", ears_clip, YES_NO)
-    assert result.exit_code == 1 and "bat-tiny is not in this package" in result.stderr and "--model" in result.stderr
