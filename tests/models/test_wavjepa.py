@@ -353,7 +353,7 @@ def test_values_that_are_refused() -> None:
         ({"window_samples": 54}, "1 frames; expected two at least, 55 samples"),
         ({"conv_layers": [(8, 10)]}, "channels, kernel and stride"),
         ({"conv_layers": []}, "channels, kernel and stride"),
-        ({"hidden_size": 33}, "multiple of 2"),
+        ({"hidden_size": 33, "num_attention_heads": 3}, "multiple of 2"),
         ({"num_channels": 2, "predictor_hidden_size": 18}, "multiple of 4"),
         ({"average_top_k": 4}, "1 to 3 layers"),
         ({"target_norm": "layer"}, "joint, per_feature"),

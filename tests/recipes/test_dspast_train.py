@@ -144,7 +144,7 @@ def test_a_stage_that_does_not_fit_is_refused(
         run(*begun, "--model", "{}", "--architecture", "spatial_ast")
     with pytest.raises(ConfigError, match="batch_size is 1: batch norms"):
         run(*begun, "--model", "{}", "--batch_size", "1")
-    with pytest.raises(ConfigError, match="mask_frames -1"):
+    with pytest.raises(ConfigError, match="mask_frames is -1"):
         run(*begun, "--model", "{mask_frames: -1}")
     with pytest.raises(ConfigError, match="SpatialSound has 32000 Hz, the model hears 16000"):
         run(*spatial_sound, *begun, "--model", "{}")
