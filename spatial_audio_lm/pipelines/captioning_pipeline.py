@@ -1,19 +1,15 @@
 """`transformers.pipeline("spatial-audio-captioning")`: a recording in, what sounds and where in words out."""
 
-import logging
 from typing import Any
 
-from transformers.pipelines.base import Pipeline
-
-from spatial_audio_lm.errors import AudioValueError, ConfigError
+from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.pipelines.captioning import RecordingCaptioner
 from spatial_audio_lm.pipelines.captioning_answers import CaptionedRecording
-from spatial_audio_lm.pipelines.recordings import Recording, recording_with_rate
+from spatial_audio_lm.pipelines.recording_pipeline import RecordingPipeline
+from spatial_audio_lm.pipelines.recordings import Recording, given_recording
 
-logger = logging.getLogger(__name__)
 
-
-class SpatialAudioCaptioningPipeline(Pipeline):
+class SpatialAudioCaptioningPipeline(RecordingPipeline):
     """Says what sounds in a recording, and where.
 
     A recording at another rate than the model's is resampled, which is logged once a rate and said in the answer. One
@@ -28,10 +24,10 @@ class SpatialAudioCaptioningPipeline(Pipeline):
     """
 
     _load_processor = True
-    _load_image_processor = False
-    _load_video_processor = False
     _load_feature_extractor = False
     _load_tokenizer = False
+    _preprocess_options = ("format",)
+    _forward_options = ("mono", "max_new_tokens", "num_beams")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -41,14 +37,14 @@ class SpatialAudioCaptioningPipeline(Pipeline):
             )
         self._captioner = RecordingCaptioner(self.model, self.processor)
         self.tokenizer = None  # it pads texts, which transformers' collation of recordings must not do
-        self._rates_told: set[int] = set()
 
-    def __call__(self, audios: Recording | list[Recording], **kwargs: Any) -> Any:
+    def __call__(self, audios: Recording | list[Recording] | tuple[Recording, ...], **kwargs: Any) -> Any:
         """Captions one recording or many.
 
         Args:
             audios: A path, a dictionary with `array` `(channels, time)`, `sampling_rate` and perhaps `format`, a
-                `SpatialAudio`, or a list of those (or a data set or generator that yields them).
+                `SpatialAudio`, or a list of those (or a data set or generator that yields them). A list is looked
+                through before the first of it is heard.
             **kwargs: `format`: of files whose channels do not tell it ("foa_fuma", ...). `mono`: "duplicate" lets an
                 ear of several channels hear one in all of them. `max_new_tokens`, `num_beams`: see
                 `RecordingCaptioner.caption`.
@@ -61,24 +57,11 @@ class SpatialAudioCaptioningPipeline(Pipeline):
         Raises:
             SpatialAudioError: Audio that cannot be used, with the way out.
         """
-        if isinstance(audios, list) and not audios:
-            raise AudioValueError("the list of recordings is empty; give at least one")
         return super().__call__(audios, **kwargs)
-
-    def _sanitize_parameters(
-        self,
-        format: str | None = None,
-        mono: str | None = None,
-        max_new_tokens: int | None = None,
-        num_beams: int | None = None,
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        given = {"mono": mono, "max_new_tokens": max_new_tokens, "num_beams": num_beams}
-        forward = {name: value for name, value in given.items() if value is not None}
-        return {} if format is None else {"format": format}, forward, {}
 
     def preprocess(self, audio: Recording, format: str | None = None) -> dict[str, Any]:
         """Checks what was given; the recording itself is read window by window when the model hears it."""
-        return {"audio": recording_with_rate(audio), "format": format}
+        return {"audio": given_recording(audio), "format": format}
 
     def _forward(self, model_inputs: dict[str, Any], **options: Any) -> dict[str, Any]:
         # With batch_size > 1 every value is a list, one entry a recording; the answer is taken apart in the same way.
@@ -88,7 +71,7 @@ class SpatialAudioCaptioningPipeline(Pipeline):
         captioned = []
         for audio, format in zip(model_inputs["audio"], model_inputs["format"], strict=True):
             captioned.append(self._captioner.caption(audio, format, **options))
-            self._tell_resampling(captioned[-1])
+            self._tell_resampling(captioned[-1].resampled_from, self._captioner.sample_rate)
         return {"captioned": captioned}
 
     def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
@@ -100,9 +83,3 @@ class SpatialAudioCaptioningPipeline(Pipeline):
         """Writes model and processor into one folder."""
         super().save_pretrained(save_directory, **kwargs)
         self._captioner.processor.save_pretrained(save_directory)
-
-    def _tell_resampling(self, captioned: CaptionedRecording) -> None:
-        rate = captioned.resampled_from
-        if rate is not None and rate not in self._rates_told:
-            self._rates_told.add(rate)
-            logger.warning("recordings at %d Hz are resampled to the model's %d Hz", rate, self._captioner.sample_rate)

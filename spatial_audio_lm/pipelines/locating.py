@@ -145,8 +145,7 @@ class SoundEventLocator:
         stretches = recording.stretches(self.whole_s, self.window_s, self.window_s / 2)
         while batch := [_with_one_ear_known(stretch) for stretch in itertools.islice(stretches, _BATCH)]:
             windows += self._windows(recording, batch, threshold)
-            rate, warnings = batch[-1].audio.sample_rate, batch[-1].audio.warnings
-            resampled_from = rate if rate != self.sample_rate else None
+            resampled_from, warnings = batch[-1].notes(self.sample_rate)
             if progress is not None:
                 progress(min(batch[-1].end_s, recording.duration_s), recording.duration_s)
         if recording.duration_s < _SHORT_S:

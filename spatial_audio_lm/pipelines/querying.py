@@ -236,13 +236,13 @@ class SpatialQuery:
         return tuple(windows), notes
 
     def _notes(self, stretch: Stretch) -> tuple[int | None, tuple[str, ...]]:
-        rate, warnings = stretch.audio.sample_rate, stretch.audio.warnings
+        resampled_from, warnings = stretch.notes(self.sample_rate)
         if stretch.start_s == 0.0 and stretch.audio.duration_s < _SHORT_S:
             warnings += (
                 f"{stretch.audio.duration_s:.3g} s are very short: the model learned from four seconds, and "
                 f"direction and confidence mean little below {_SHORT_S:g} s",
             )
-        return (rate if rate != self.sample_rate else None), warnings
+        return resampled_from, warnings
 
     def _hear(
         self, recording: OpenRecording, pooled: Tensor | None, progress: Progress | None

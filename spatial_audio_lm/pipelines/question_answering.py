@@ -1,19 +1,14 @@
 """`transformers.pipeline("spatial-audio-question-answering")`: recording and question in, the answer in words out."""
 
-import logging
 from typing import Any
 
-from transformers.pipelines.base import Pipeline
-
-from spatial_audio_lm.errors import AudioValueError, ConfigError
+from spatial_audio_lm.errors import ConfigError
 from spatial_audio_lm.pipelines.answering import QuestionAnswerer, checked_questions
-from spatial_audio_lm.pipelines.recordings import Recording, recording_with_rate
-from spatial_audio_lm.pipelines.spoken_answers import AnsweredQuestion
-
-logger = logging.getLogger(__name__)
+from spatial_audio_lm.pipelines.recording_pipeline import RecordingPipeline
+from spatial_audio_lm.pipelines.recordings import Recording, given_recording
 
 
-class SpatialAudioQuestionAnsweringPipeline(Pipeline):
+class SpatialAudioQuestionAnsweringPipeline(RecordingPipeline):
     """Answers any question about what sounds in a recording, and where.
 
     A recording at another rate than the model's is resampled, which is logged once a rate and said in the answer. One
@@ -28,10 +23,10 @@ class SpatialAudioQuestionAnsweringPipeline(Pipeline):
     """
 
     _load_processor = True
-    _load_image_processor = False
-    _load_video_processor = False
     _load_feature_extractor = False
     _load_tokenizer = False
+    _preprocess_options = ("question", "format")
+    _forward_options = ("mono", "max_new_tokens", "num_beams")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,14 +34,14 @@ class SpatialAudioQuestionAnsweringPipeline(Pipeline):
             raise ConfigError("no processor: give processor=BatProcessor(...) beside the model, or its folder as model")
         self._ask = QuestionAnswerer(self.model, self.processor)
         self.tokenizer = None  # it pads prompts on the left, which transformers' collation of recordings must not do
-        self._rates_told: set[int] = set()
 
-    def __call__(self, audios: Recording | list[Recording], **kwargs: Any) -> Any:
+    def __call__(self, audios: Recording | list[Recording] | tuple[Recording, ...], **kwargs: Any) -> Any:
         """Answers one question or many about one recording or many.
 
         Args:
             audios: A path, a dictionary with `array` `(channels, time)`, `sampling_rate` and perhaps `format`, a
-                `SpatialAudio`, or a list of those (or a data set or generator that yields them).
+                `SpatialAudio`, or a list of those (or a data set or generator that yields them). A list is looked
+                through before the first of it is heard.
             **kwargs: `question`: one question, or a list, for which each recording is heard once. `format`: of files
                 whose channels do not tell it ("foa_fuma", ...). `mono`: "duplicate" lets an ear of several channels
                 hear one in all of them. `max_new_tokens`, `num_beams`: see `QuestionAnswerer.ask`.
@@ -60,28 +55,14 @@ class SpatialAudioQuestionAnsweringPipeline(Pipeline):
         Raises:
             SpatialAudioError: Audio or questions that cannot be used, with the way out.
         """
-        if isinstance(audios, list) and not audios:
-            raise AudioValueError("the list of recordings is empty; give at least one")
         return super().__call__(audios, **kwargs)
-
-    def _sanitize_parameters(
-        self,
-        question: str | list[str] | None = None,
-        format: str | None = None,
-        mono: str | None = None,
-        max_new_tokens: int | None = None,
-        num_beams: int | None = None,
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        preprocess = {"question": question, "format": format}
-        forward = {"mono": mono, "max_new_tokens": max_new_tokens, "num_beams": num_beams}
-        return _given(preprocess), _given(forward), {}
 
     def preprocess(
         self, audio: Recording, question: str | list[str] | None = None, format: str | None = None
     ) -> dict[str, Any]:
         """Checks what was given; the recording itself is read window by window when the model hears it."""
         checked_questions(question)
-        return {"audio": recording_with_rate(audio), "question": question, "format": format}
+        return {"audio": given_recording(audio), "question": question, "format": format}
 
     def _forward(self, model_inputs: dict[str, Any], **options: Any) -> dict[str, Any]:
         # With batch_size > 1 every value is a list, one entry a recording; the answer is taken apart in the same way.
@@ -91,7 +72,7 @@ class SpatialAudioQuestionAnsweringPipeline(Pipeline):
         answers = []
         for audio, question, format in zip(*(model_inputs[name] for name in _KEYS), strict=True):
             answers.append(self._ask.ask(audio, question, format, **options))
-            self._tell_resampling(answers[-1][0])
+            self._tell_resampling(answers[-1][0].resampled_from, self._ask.sample_rate)
         return {"answers": answers, "single": [isinstance(question, str) for question in model_inputs["question"]]}
 
     def postprocess(self, model_outputs: dict[str, Any]) -> Any:
@@ -104,15 +85,5 @@ class SpatialAudioQuestionAnsweringPipeline(Pipeline):
         super().save_pretrained(save_directory, **kwargs)
         self._ask.processor.save_pretrained(save_directory)
 
-    def _tell_resampling(self, answer: AnsweredQuestion) -> None:
-        rate = answer.resampled_from
-        if rate is not None and rate not in self._rates_told:
-            self._rates_told.add(rate)
-            logger.warning("recordings at %d Hz are resampled to the model's %d Hz", rate, self._ask.sample_rate)
-
 
 _KEYS = ("audio", "question", "format")
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}

@@ -1,7 +1,7 @@
 """A recording as one vector, by any encoder that gives scene embeddings: what `spatial-audio-lm embed` writes."""
 
 from spatial_audio_lm.pipelines.querying import Embeddings
-from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording
+from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording, missing_band
 from spatial_audio_lm.pipelines.scene_embeddings import SceneEncoder
 
 
@@ -32,4 +32,5 @@ class RecordingEmbedder:
         assert source is not None  # one of the two is there
         parts = self.encoder.parts_of(source, format)
         vector = self.encoder.embed_parts(parts)
-        return Embeddings(recording.file, vector, (0.0,), (parts.duration_s,), parts.resampled_from, parts.warnings)
+        warnings = parts.warnings + missing_band(parts.resampled_from or parts.sample_rate, parts.sample_rate)
+        return Embeddings(recording.file, vector, (0.0,), (parts.duration_s,), parts.resampled_from, warnings)

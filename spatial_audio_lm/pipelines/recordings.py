@@ -10,17 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spatial_audio_lm.errors import AudioFileError, AudioValueError, SampleRateError, TextError
+from spatial_audio_lm.errors import AudioFileError, AudioValueError, SampleRateError
 from spatial_audio_lm.features.audio_inputs import spatial_audios
 from spatial_audio_lm.files import shown_name
 from spatial_audio_lm.pipelines.answers import file_field
+from spatial_audio_lm.pipelines.recording_files import recording_info
 from spatial_audio_lm.signal.intensity_direction import no_direction_reason
-from spatial_audio_lm.signal.sound_files import audio_info
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
 WHOLE_S = 10.0
 WINDOW_S = 4.0
 HOP_S = 2.0
+WITH_RATE = "{'array': ..., 'sampling_rate': ...}"  # how every door takes samples
 _NOTHING_TO_HEAR = ("silence", "no pressure")  # how such reasons begin
 
 Recording = SpatialAudio | str | os.PathLike[str] | Mapping[str, Any]
@@ -50,6 +51,18 @@ class Stretch:
         """Whether there is nothing to hear at all."""
         return self.reason is not None and self.reason.startswith(_NOTHING_TO_HEAR)
 
+    def notes(self, sample_rate: int) -> tuple[int | None, tuple[str, ...]]:
+        """What is to be said of the recording beside the answer.
+
+        Args:
+            sample_rate: Of the model, in Hz.
+
+        Returns:
+            The recording's own rate where it is another, else None; and what is doubtful.
+        """
+        own = self.audio.sample_rate
+        return (own if own != sample_rate else None), self.audio.warnings + missing_band(own, sample_rate)
+
 
 class OpenRecording:
     """A recording whose head is known, and whose windows can be walked through once or more.
@@ -67,16 +80,15 @@ class OpenRecording:
         self.format = format
         self.audio: SpatialAudio | None = None
         self.path: str | None = None
-        if isinstance(source, list | tuple):
-            raise AudioFileError(f"{len(source)} recordings were given where one is heard at a time: ask for each")
-        if isinstance(source, str | os.PathLike):
-            self.path = _checked_path(os.fspath(source))
-            info = audio_info(self.path)
-            self.duration_s, self.num_channels = info.duration_s, info.channels
-        else:
-            self.audio = spatial_audios(dict(source) if isinstance(source, Mapping) else source)[0]
+        recording = given_recording(source)
+        if isinstance(recording, SpatialAudio):
+            self.audio = recording
             self.path = self.audio.path
             self.duration_s, self.num_channels = self.audio.duration_s, self.audio.num_channels
+        else:
+            info = recording_info(recording)
+            self.path = os.fsdecode(recording)
+            self.duration_s, self.num_channels = info.duration_s, info.channels
 
     @property
     def name(self) -> str:
@@ -123,35 +135,46 @@ class OpenRecording:
             yield start_s, self.audio.crop(start_s, self.duration_s)
 
 
-def _checked_path(path: str | bytes) -> str:
-    text = os.fsdecode(path)
-    if not text.strip():
-        raise AudioFileError("the path of the recording is empty")
-    if text.startswith(("http://", "https://")):
-        raise AudioFileError(f"{text}: nothing is downloaded here: save the recording and give its path")
-    try:
-        exists = os.path.lexists(path)
-    except ValueError as error:  # a NUL byte
-        raise AudioFileError(f"{shown_name(text)}: is not a possible file name: {error}") from error
-    if not exists and " " in text and not os.path.splitext(text)[1]:
-        raise TextError(f"{text!r} is a sentence, not a file: the recording comes first, the sentences after it")
-    return text
+def missing_band(rate: int, sample_rate: int) -> tuple[str, ...]:
+    """The warning of a recording whose rate in Hz is below that of the model, `sample_rate`; none of another."""
+    if rate >= sample_rate:
+        return ()
+    return (
+        f"a rate of {rate} Hz holds nothing above {rate / 2:g} Hz, and this model listens up to {sample_rate / 2:g} "
+        "Hz: what it goes by there is missing",
+    )
 
 
-def recording_with_rate(audio: Recording) -> Recording:
-    """What a pipeline of transformers may hand on: of a dictionary the recording, since tensors in one would be moved.
+def given_recording(audio: Any) -> SpatialAudio | str | os.PathLike[str]:
+    """What a door was given as a recording: itself if it is a path or `SpatialAudio`, else as `SpatialAudio`.
+
+    Args:
+        audio: Also a dictionary with `array` (or `raw`, as transformers' own pipelines call it), `sampling_rate` and
+            perhaps `format`.
 
     Raises:
         SampleRateError: An array whose rate nobody says.
-        SpatialAudioError: A dictionary that is no recording.
+        SpatialAudioError: What is no recording, with the way out.
     """
-    if hasattr(audio, "shape"):
-        raise SampleRateError("an array does not know its rate: pass {'array': ..., 'sampling_rate': ...}")
-    if not isinstance(audio, Mapping):
+    if isinstance(audio, list | tuple):
+        raise AudioFileError(f"{len(audio)} recordings were given where one is heard at a time: ask for each")
+    if isinstance(audio, SpatialAudio | str | os.PathLike):
         return audio
-    if "array" in audio and audio.get("sampling_rate") is None:
-        raise SampleRateError("the dictionary has an array and no sampling_rate: add it, in Hz")
-    return spatial_audios(dict(audio))[0]
+    if hasattr(audio, "shape"):
+        raise SampleRateError(f"an array does not know its rate: give {WITH_RATE}")
+    if not isinstance(audio, Mapping):
+        return spatial_audios(audio)[0]
+    fields = dict(audio)
+    if "raw" in fields and "array" not in fields:
+        fields["array"] = fields.pop("raw")
+    if "array" in fields and fields.get("sampling_rate") is None:
+        raise SampleRateError(f"the dictionary has an array and no sampling_rate: give {WITH_RATE}")
+    kind = str(getattr(fields.get("array"), "dtype", ""))
+    if "complex" in kind:
+        raise AudioValueError(
+            f"samples of type {kind} are no waveform; expected real floating point, -1 to 1: turn a spectrum back first"
+        )
+    return spatial_audios(fields)[0]
 
 
 def require_sound(heard: bool, recording: OpenRecording) -> None:

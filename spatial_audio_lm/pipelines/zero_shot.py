@@ -3,21 +3,17 @@
 Call and answer are those of transformers' own zero-shot-audio-classification, for audio that has channels.
 """
 
-import logging
 from typing import Any
 
-from transformers.pipelines.base import Pipeline
-
-from spatial_audio_lm.errors import AudioValueError, TextError
+from spatial_audio_lm.errors import TextError
 from spatial_audio_lm.models.elsa.processing_elsa import ElsaProcessor
 from spatial_audio_lm.pipelines.answers import QueryResult
 from spatial_audio_lm.pipelines.querying import SpatialQuery, checked_sentences
-from spatial_audio_lm.pipelines.recordings import Recording, recording_with_rate
+from spatial_audio_lm.pipelines.recording_pipeline import RecordingPipeline
+from spatial_audio_lm.pipelines.recordings import Recording, given_recording
 
-logger = logging.getLogger(__name__)
 
-
-class ZeroShotSpatialAudioClassificationPipeline(Pipeline):
+class ZeroShotSpatialAudioClassificationPipeline(RecordingPipeline):
     """Says which of several sentences fits a recording, and, if asked for details, from where its sound comes.
 
     Recordings longer than ten seconds are heard in windows; the answer is that of the best-fitting one. A recording at
@@ -32,22 +28,22 @@ class ZeroShotSpatialAudioClassificationPipeline(Pipeline):
     """
 
     _load_processor = False
-    _load_image_processor = False
-    _load_video_processor = False
     _load_feature_extractor = True
     _load_tokenizer = True
+    _preprocess_options = ("candidate_labels", "hypothesis_template", "format")
+    _postprocess_options = ("detailed",)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._query = SpatialQuery(self.model, ElsaProcessor(self.feature_extractor, self.tokenizer))
-        self._rates_told: set[int] = set()
 
-    def __call__(self, audios: Recording | list[Recording], **kwargs: Any) -> Any:
+    def __call__(self, audios: Recording | list[Recording] | tuple[Recording, ...], **kwargs: Any) -> Any:
         """Scores sentences for one recording or many.
 
         Args:
             audios: A path, a dictionary with `array` `(channels, time)`, `sampling_rate` and perhaps `format`, a
-                `SpatialAudio`, or a list of those (or a data set or generator that yields them).
+                `SpatialAudio`, or a list of those (or a data set or generator that yields them). A list is looked
+                through before the first of it is heard.
             **kwargs: `candidate_labels`: the sentences. `hypothesis_template`: a frame for them, "{}" if not given:
                 labels are sentences. `format`: of files whose channels do not tell it ("foa_fuma", ...). `detailed`:
                 answer with everything that is known, as `SpatialQuery.query(...).to_dict()`.
@@ -59,20 +55,7 @@ class ZeroShotSpatialAudioClassificationPipeline(Pipeline):
         Raises:
             SpatialAudioError: Audio or sentences that cannot be used, with the way out.
         """
-        if isinstance(audios, list) and not audios:
-            raise AudioValueError("the list of recordings is empty; give at least one")
         return super().__call__(audios, **kwargs)
-
-    def _sanitize_parameters(
-        self,
-        candidate_labels: list[str] | str | None = None,
-        hypothesis_template: str | None = None,
-        format: str | None = None,
-        detailed: bool | None = None,
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        given = {"candidate_labels": candidate_labels, "hypothesis_template": hypothesis_template, "format": format}
-        preprocess = {name: value for name, value in given.items() if value is not None}
-        return preprocess, {}, {} if detailed is None else {"detailed": detailed}
 
     def preprocess(
         self,
@@ -88,7 +71,7 @@ class ZeroShotSpatialAudioClassificationPipeline(Pipeline):
         if "{}" not in hypothesis_template:
             raise TextError(f"hypothesis_template is {hypothesis_template!r}; it needs a {{}} where the label goes")
         return {
-            "audio": recording_with_rate(audio),
+            "audio": given_recording(audio),
             "labels": labels,
             "template": hypothesis_template,
             "format": format,
@@ -101,7 +84,7 @@ class ZeroShotSpatialAudioClassificationPipeline(Pipeline):
         results = []
         for audio, labels, template, format in zip(*(model_inputs[name] for name in _KEYS), strict=True):
             result = self._query.query(audio, [template.replace("{}", label) for label in labels], format)
-            self._tell_resampling(result)
+            self._tell_resampling(result.resampled_from, self._query.sample_rate)
             results.append(result)
         return {"result": results, "labels": model_inputs["labels"], "template": model_inputs["template"]}
 
@@ -116,12 +99,6 @@ class ZeroShotSpatialAudioClassificationPipeline(Pipeline):
             {"score": 1.0 if match.score is None else match.score, "label": labels[match.text]}
             for match in result.results
         ]
-
-    def _tell_resampling(self, result: QueryResult) -> None:
-        rate = result.resampled_from
-        if rate is not None and rate not in self._rates_told:
-            self._rates_told.add(rate)
-            logger.warning("recordings at %d Hz are resampled to the model's %d Hz", rate, self._query.sample_rate)
 
 
 _KEYS = ("audio", "labels", "template", "format")
