@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatial_audio_lm.cli.options import MONO, Debug, Format, Json, Mono
+from spatial_audio_lm.cli.options import MONO, Beams, Debug, Format, Json, Mono
 from spatial_audio_lm.cli.output import one_line, print_json, print_warnings, progress_bar
 from spatial_audio_lm.errors import TextError
 from spatial_audio_lm.models.checkpoints import DEFAULT_QUESTION_MODEL
@@ -13,12 +13,6 @@ from spatial_audio_lm.pipelines.wording import clock
 
 if TYPE_CHECKING:  # it loads torch
     from spatial_audio_lm.pipelines.spoken_answers import AnsweredQuestion, SpokenAnswer
-
-
-def _at_least_one(value: int) -> int:
-    if value < 1:
-        raise typer.BadParameter(f"{value} is wanted to be 1 or more")
-    return value
 
 
 def ask(
@@ -30,12 +24,7 @@ def ask(
             "--model", metavar="NAME|FOLDER", help="A packaged checkpoint, or a folder with a BAT and its processor."
         ),
     ] = DEFAULT_QUESTION_MODEL,
-    beams: Annotated[
-        int,
-        typer.Option(
-            "--beams", metavar="N", callback=_at_least_one, help="Beams of the search; 1 takes the likeliest word."
-        ),
-    ] = 1,
+    beams: Beams = 1,
     mono: Mono = MONO[0],
     format: Format = None,
     json: Json = False,
@@ -52,7 +41,9 @@ def ask(
         if os.path.isfile(question):
             raise TextError(f"{question} is a file: ask takes one recording, then questions")
     from spatial_audio_lm.cli.loading import load_question_engine
+    from spatial_audio_lm.pipelines.recording_files import recording_info
 
+    recording_info(file)
     engine = load_question_engine(model)
     with progress_bar("Listening") as advance:
         answers = engine.ask(file, questions, format, mono, num_beams=beams, progress=advance)

@@ -4,19 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatial_audio_lm.cli.options import MONO, Debug, Format, Json, Mono
+from spatial_audio_lm.cli.options import MONO, Beams, Debug, Format, Json, Mono
 from spatial_audio_lm.cli.output import one_line, print_json, print_warnings, progress_bar
 from spatial_audio_lm.models.checkpoints import DEFAULT_CAPTION_MODEL
 from spatial_audio_lm.pipelines.wording import clock
 
 if TYPE_CHECKING:  # it loads torch
     from spatial_audio_lm.pipelines.captioning_answers import CaptionedRecording, WrittenCaption
-
-
-def _at_least_one(value: int) -> int:
-    if value < 1:
-        raise typer.BadParameter(f"{value} is wanted to be 1 or more")
-    return value
 
 
 def caption(
@@ -27,12 +21,7 @@ def caption(
             "--model", metavar="NAME|FOLDER", help="A packaged checkpoint, or a folder with a captioner and processor."
         ),
     ] = DEFAULT_CAPTION_MODEL,
-    beams: Annotated[
-        int,
-        typer.Option(
-            "--beams", metavar="N", callback=_at_least_one, help="Beams of the search; 1 takes the likeliest word."
-        ),
-    ] = 1,
+    beams: Beams = 1,
     mono: Mono = MONO[0],
     format: Format = None,
     json: Json = False,
@@ -46,7 +35,9 @@ def caption(
     speaks for the whole, and what the words were read as.
     """
     from spatial_audio_lm.cli.loading import load_caption_engine
+    from spatial_audio_lm.pipelines.recording_files import recording_info
 
+    recording_info(file)
     engine = load_caption_engine(model)
     with progress_bar("Listening") as advance:
         captioned = engine.caption(file, format, mono, num_beams=beams, progress=advance)

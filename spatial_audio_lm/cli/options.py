@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from spatial_audio_lm.models.checkpoints import DEFAULT_QUERY_MODEL
+from spatial_audio_lm.pipelines.search_numbers import MOST_BEAMS
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -50,6 +51,20 @@ Mono = Annotated[
         callback=_known_mono,
         help="What to do with one channel where the model hears more: refuse it, or duplicate it to all of them. "
         "ELSA hears it as it is.",
+    ),
+]
+
+
+def _number_of_beams(value: int) -> int:
+    if not 1 <= value <= MOST_BEAMS:
+        raise typer.BadParameter(f"{value} is not possible; 1 to {MOST_BEAMS} is wanted")
+    return value
+
+
+Beams = Annotated[
+    int,
+    typer.Option(
+        "--beams", metavar="N", callback=_number_of_beams, help="Beams of the search; 1 takes the likeliest word."
     ),
 ]
 

@@ -36,6 +36,7 @@ from spatial_audio_lm.pipelines.locating import LOUD_RANGE_DB
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
 from spatial_audio_lm.pipelines.querying import checked_sentences
 from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording, Stretch
+from spatial_audio_lm.pipelines.search_numbers import number_of_beams, whole_number
 from spatial_audio_lm.pipelines.spoken_answers import AnsweredQuestion, SpokenAnswer
 
 MAX_NEW_TOKENS = 64  # of an answer; the longest of SpatialSoundQA's grammar are names of two sounds
@@ -137,7 +138,7 @@ class QuestionAnswerer:
             mono: What to do with one channel where the ear has more: "refuse", or "duplicate" it to all of them; sides
                 and distance of the answers are then None. ELSA hears mono either way.
             max_new_tokens: Tokens of the longest answer; a longer one is cut off there, and says so (`complete`).
-            num_beams: Beams of the search; 1 takes the likeliest token each time.
+            num_beams: Beams of the search, up to 64; 1 takes the likeliest token each time.
             progress: Called with the seconds done and the seconds in all.
 
         Returns:
@@ -145,15 +146,14 @@ class QuestionAnswerer:
 
         Raises:
             TextError: No question, an empty one, or one that is too long for the language model.
-            ConfigError: A `mono` that there is not, or numbers below 1.
+            ConfigError: A `mono` that there is not, or numbers that are too small, too large or not whole.
             ChannelError: A recording that the model's ear does not hear.
             SpatialAudioError: A recording that cannot be used, with the way out.
         """
         asked = checked_questions(questions)
         require_mono_choice(mono)
-        if max_new_tokens < 1 or num_beams < 1:
-            raise ConfigError(f"max_new_tokens is {max_new_tokens}, num_beams {num_beams}; expected 1 or more")
-        self._require_short(asked, max_new_tokens)
+        tokens, beams = whole_number("max_new_tokens", max_new_tokens), number_of_beams(num_beams)
+        self._require_short(asked, tokens)
         recording = OpenRecording(audio, format)
         answers: list[list[SpokenAnswer]] = [[] for _ in asked]
         resampled_from: int | None = None
@@ -166,11 +166,10 @@ class QuestionAnswerer:
                 pairs = list(itertools.product(range(len(audible)), range(len(asked))))
                 for start in range(0, len(pairs), _ROWS):
                     rows = pairs[start : start + _ROWS]
-                    said = self._generate(embeds, [(row, asked[n]) for row, n in rows], max_new_tokens, num_beams)
+                    said = self._generate(embeds, [(row, asked[n]) for row, n in rows], tokens, beams)
                     for (row, number), words in zip(rows, said, strict=True):
                         answers[number].append(self._read(words, audible[row]))
-            rate, warnings = batch[-1].audio.sample_rate, batch[-1].audio.warnings
-            resampled_from = rate if rate != self.sample_rate else None
+            resampled_from, warnings = batch[-1].notes(self.sample_rate)
             if progress is not None:
                 progress(min(batch[-1].end_s, recording.duration_s), recording.duration_s)
         if not answers[0]:

@@ -35,6 +35,7 @@ from spatial_audio_lm.pipelines.hearing import (
 from spatial_audio_lm.pipelines.locating import LOUD_RANGE_DB
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of
 from spatial_audio_lm.pipelines.recordings import WHOLE_S, OpenRecording, Recording, Stretch
+from spatial_audio_lm.pipelines.search_numbers import number_of_beams, whole_number
 
 _WINDOWS = 8  # that are heard together
 
@@ -120,18 +121,17 @@ class RecordingCaptioner:
                 the caption says of a place is then not taken for one. ELSA hears mono either way.
             max_new_tokens: Tokens of the longest caption; a longer one is cut off there, and says so (`complete`).
                 None: 96, or as many as the language model has positions for.
-            num_beams: Beams of the search; 1 takes the likeliest token each time.
+            num_beams: Beams of the search, up to 64; 1 takes the likeliest token each time.
             progress: Called with the seconds done and the seconds in all.
 
         Raises:
-            ConfigError: A `mono` that there is not, or numbers that are too small or too large.
+            ConfigError: A `mono` that there is not, or numbers that are too small, too large or not whole.
             ChannelError: A recording that the model's ear does not hear.
             SpatialAudioError: A recording that cannot be used, with the way out.
         """
         require_mono_choice(mono)
         tokens = self.allowed_tokens(max_new_tokens)
-        if num_beams < 1:
-            raise ConfigError(f"num_beams is {num_beams}; expected 1 or more")
+        beams = number_of_beams(num_beams)
         recording = OpenRecording(audio, format)
         windows: list[WrittenCaption] = []
         resampled_from: int | None = None
@@ -139,9 +139,8 @@ class RecordingCaptioner:
         stretches = recording.stretches(self.whole_s, self.window_s, self.window_s / 2)
         while batch := list(itertools.islice(stretches, _WINDOWS)):
             if audible := [stretch for stretch in batch if not stretch.is_silent]:
-                windows += self._write(self._hear(recording, audible, mono), audible, tokens, num_beams)
-            rate, warnings = batch[-1].audio.sample_rate, batch[-1].audio.warnings
-            resampled_from = rate if rate != self.sample_rate else None
+                windows += self._write(self._hear(recording, audible, mono), audible, tokens, beams)
+            resampled_from, warnings = batch[-1].notes(self.sample_rate)
             if progress is not None:
                 progress(min(batch[-1].end_s, recording.duration_s), recording.duration_s)
         if not windows:
@@ -166,18 +165,12 @@ class RecordingCaptioner:
             wanted: None: 96, or as many as the language model has positions for.
 
         Raises:
-            ConfigError: fewer than 1, or more than there are positions for.
+            ConfigError: no whole number, fewer than 1, or more than there are positions for.
         """
         config = self.model.config
         if wanted is None:
             return int(config.caption_tokens)
-        spare = config.positions_for_captions
-        if wanted < 1 or (spare is not None and wanted > spare):
-            raise ConfigError(
-                f"max_new_tokens is {wanted}; this model writes 1 to {spare or 'any number'}: choose between, or leave "
-                "it out"
-            )
-        return wanted
+        return whole_number("max_new_tokens", wanted, config.positions_for_captions)
 
     @torch.inference_mode()
     def _hear(self, recording: OpenRecording, stretches: list[Stretch], mono: str) -> Tensor:
@@ -225,7 +218,9 @@ class RecordingCaptioner:
         end = self.model.generation_config.eos_token_id
         ends = torch.isin(said, torch.tensor(end if isinstance(end, list) else [end], device=said.device))
         before_end = ends.long().cumsum(1) - ends.long() == 0  # the token that ends a caption is part of it
-        probabilities = likelihood.masked_fill(~before_end[:, : likelihood.shape[1]], 0.0).sum(1).exp()
+        told = before_end[:, : likelihood.shape[1]]
+        # Of the whole caption it would be greatest where least is said.
+        probabilities = (likelihood.masked_fill(~told, 0.0).sum(1) / told.sum(1)).exp()
         written = []
         for row, (text, stretch) in enumerate(zip(self.processor.decode_captions(said), stretches, strict=True)):
             mean_square = float(stretch.audio.waveform.double().square().mean())

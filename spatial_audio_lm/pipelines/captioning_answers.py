@@ -16,8 +16,9 @@ class WrittenCaption:
 
     Attributes:
         caption: The words as the model gave them.
-        confidence: The model's own probability of exactly these words, in [0, 1]. There are many ways to say the same:
-            it is small for long captions, and compares stretches, not captions of other models.
+        confidence: The model's own probability of a token, in [0, 1]: the geometric mean over those of the caption and
+            the one that ends it. It compares stretches, however long their captions are, not captions of other models;
+            how often a caption is right with so much was not measured.
         complete: Whether the caption ended by itself; False: it was cut off at the longest that is allowed.
         sounds: Names of sounds that are named, each as its class is called.
         attributes: What is said of place and room in ELSA's words; direction, elevation and distance are None where the
@@ -58,7 +59,7 @@ class WrittenCaption:
         """The fields for strict JSON."""
         return {
             "caption": self.caption,
-            "confidence": round(self.confidence, 6),
+            "confidence": round(self.confidence, 4),
             "complete": self.complete,
             "sounds": None if self.sounds is None else list(self.sounds),
             **asdict(self.attributes),

@@ -47,7 +47,8 @@ def test_no_direction_for_people(tiny_bat, make_ears, tmp_path):
         (["{clip}", " "], 2, "empty"),
         (["{clip}", "Is it?", "{clip}"], 2, "is a file: ask takes one recording"),
         (["Is it?", "{clip}"], 2, "is a file"),
-        (["{clip}", "Is it?", "--beams", "0"], 2, "1 or more"),
+        (["{clip}", "Is it?", "--beams", "0"], 2, "1 to 64"),
+        (["{clip}", "Is it?", "--beams", "65"], 2, "1 to 64"),
         (["{clip}", "Is it?", "--mono", "double"], 2, "duplicate"),
         (["{clip}.none", "Is it?"], 1, "no such file"),
         (["{clip}", "Is it?", "--model", "{clip}"], 1, "is no folder"),
@@ -60,5 +61,3 @@ def test_what_goes_wrong_is_one_line(tiny_bat, ears_clip, arguments, status, say
     assert result.exit_code == status and result.stdout == "", result.output
     (line,) = result.stderr.strip().split("\n")
     assert line.startswith("spatial-audio-lm: error: ") and says in line and "internal error" not in line
-
-

@@ -35,7 +35,8 @@ def test_people_get_the_caption_and_its_time(tiny_captioner, clip, long_clip, ma
     ("arguments", "status", "says"),
     [
         ([], 2, "FILE"),
-        (["{clip}", "--beams", "0"], 2, "1 or more"),
+        (["{clip}", "--beams", "0"], 2, "1 to 64"),
+        (["{clip}", "--beams", "65"], 2, "1 to 64"),
         (["{clip}", "--mono", "double"], 2, "duplicate"),
         (["{clip}.none"], 1, "no such file"),
         (["{clip}", "--model", "{clip}"], 1, "is no folder"),

@@ -168,8 +168,11 @@ def test_a_question_that_is_too_long_for_the_language_model(answerer, ears_clip)
     with pytest.raises(TextError, match=r"may have \d+ tokens; this model reads 256: shorten it"):
         answerer.ask(ears_clip, "Is it " * 40)
     assert answerer.ask(ears_clip, "Is it " * 40, max_new_tokens=4)
-    with pytest.raises(ConfigError, match="expected 1 or more"):
-        answerer.ask(ears_clip, WHAT, max_new_tokens=0)
+    for number in (0, "3", 2.5):
+        with pytest.raises(ConfigError, match=f"max_new_tokens is {number!r}; .* of 1 or more"):
+            answerer.ask(ears_clip, WHAT, max_new_tokens=number)
+        with pytest.raises(ConfigError, match=f"num_beams is {number!r}; .* from 1 to 64"):
+            answerer.ask(ears_clip, WHAT, num_beams=number)
 
 
 def test_checkpoints_that_do_not_answer(tiny_bat, tiny_elsa, tmp_path, answerer, tiny_bat_foa):
