@@ -46,12 +46,16 @@ def embed(
 
     from spatial_audio_lm.cli.loading import load_embedding_engine
     from spatial_audio_lm.pipelines.recording_embeddings import RecordingEmbedder
+    from spatial_audio_lm.pipelines.recording_files import unusable_files
 
-    engine = load_embedding_engine(model, pooling, mono)
-    about = {"model": model, "normalized": "l2", "pooling": "joint"}
+    unusable = unusable_files(files)
+    engine = load_embedding_engine(model, pooling, mono) if len(unusable) < len(set(files)) else None
+    about, rate = {"model": model, "normalized": "l2", "pooling": "joint"}, None
     if isinstance(engine, RecordingEmbedder):
         about |= {"normalized": "no", "pooling": engine.encoder.pooling}
-    rate = engine.encoder.sampling_rate if isinstance(engine, RecordingEmbedder) else engine.sample_rate
+        rate = engine.encoder.sampling_rate
+    elif engine is not None:
+        rate = engine.sample_rate
     vectors: list[torch.Tensor] = []
     rows: list[dict[str, Any]] = []
     reports: list[dict[str, Any]] = []
@@ -60,6 +64,8 @@ def embed(
         for number, file in enumerate(files):
             name = file_field(file)
             try:
+                if engine is None or file in unusable:
+                    raise unusable[file]
                 result = engine.embed(file, format)
             except Exception as error:
                 if debug:

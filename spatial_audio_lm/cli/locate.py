@@ -74,11 +74,16 @@ def locate(
     """
     if plot is not None and len(files) > 1:
         raise typer.BadParameter(f"--plot draws one recording, and {len(files)} were given: locate them one by one")
-    engines = _Engines(model)
+    from spatial_audio_lm.pipelines.recording_files import unusable_files
+
+    unusable = unusable_files(files)
+    engines = _Engines(model if len(unusable) < len(set(files)) else None)
     failed = False
     with progress_bar("Locating", unit="file") as advance:
         for number, file in enumerate(files):
             try:
+                if file in unusable:
+                    raise unusable[file]
                 result = engines.locate(file, format, threshold)
                 if plot is not None:
                     _save_plot(result, plot)

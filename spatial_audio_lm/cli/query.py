@@ -40,7 +40,9 @@ def query(
         if os.path.isfile(text):
             raise TextError(f"{text} is a file: query takes one recording, then sentences; locate and embed take many")
     from spatial_audio_lm.cli.loading import load_query_engine
+    from spatial_audio_lm.pipelines.recording_files import recording_info
 
+    recording_info(file)
     engine = load_query_engine(model)
     with progress_bar("Listening") as advance:
         result = engine.query(file, texts, format, advance)

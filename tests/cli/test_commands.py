@@ -273,6 +273,29 @@ def test_wrong_data_is_one_line_and_1(clip, tmp_path, arguments, says):
     assert says in one_line_error(run(*(text.format(clip=clip, tmp=tmp_path) for text in arguments)), 1)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["query", "{file}", "rain"],
+        ["ask", "{file}", "Is it rain?"],
+        ["caption", "{file}"],
+        ["locate", "{file}"],
+        ["embed", "{file}", "--out", "{tmp}/v.safetensors"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_files_are_looked_for_before_a_model_is_loaded(clip, tmp_path, arguments):
+    def said(file: Path) -> str:
+        filled = [text.format(file=file, tmp=tmp_path) for text in arguments]
+        result = run(*filled, "--model", tmp_path / "no-model")
+        assert result.exit_code == 1 and result.stdout == ""
+        return result.stderr
+
+    assert "none.wav: no such file" in said(tmp_path / "none.wav")
+    assert "no-model" not in said(tmp_path / "none.wav")
+    assert "no-model' is no folder" in said(clip)
+
+
 def test_debug_shows_where(tmp_path, tiny_elsa):
     result = run("query", tmp_path / "none.wav", "rain", "--model", tiny_elsa, "--debug")
     assert result.exit_code == 1 and "Traceback" in result.stderr and "no such file" in result.stderr
