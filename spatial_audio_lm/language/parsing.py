@@ -3,7 +3,7 @@
 The reader knows every phrase that the templates write and the common ones beside them. It rather says nothing than too
 much: "left" counts after a preposition or alone between commas, never as a verb or as a side of something else ("the
 dog left", "left behind", "behind the house"); a negated phrase counts as not said; of two different answers to one
-question it believes neither.
+question ("left or right", "from left to right", "front left") it believes neither, and `words_said` has both.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _END = r"(?:left|right|front|back|rear|end|side|corner)"
 def _side(name: str) -> str:
     part = r"(?: (?:side|corner|end|half|edge|ear|part|portion|area))?"
     side = rf"{_CHAIN}{name}(?:[ -]hand)?{part}"
-    return rf"(?:from|on|to|at|in|over on|by|towards?) {_WHOSE} {side}{_FOLLOWER}|(?:from|to) {name}{_STOP}"
+    return rf"(?:from|on|to|at|in|over on|by|towards?) {_WHOSE} {side}{_FOLLOWER}|(?:from|to|far) {name}{_STOP}"
 
 
 _PLACE_PATTERNS: dict[str, str] = {
@@ -83,6 +83,29 @@ _PLACE_PATTERNS: dict[str, str] = {
     rf"|{_WHOSE} {_CHAIN}(?:far|distant) {_CHAIN}{_END}\b",
 }
 
+# Sides of a thing or a person are none of the listener: "his left or right hand", "the front left tyre".
+_OF_SOMETHING = (
+    rf"(?! (?:of (?!{_LISTENER}|{_THIS_ROOM})|(?:hand|foot|feet|leg|arm|ear|paw|wheel|tyre|tire|door|seat|window"
+    r"|speaker|channel|lane|turn|signal|indicator|blinker|key|pedal|button|click)s?\b))"
+)
+_EITHER = r" ?(?:\bor\b|/) ?(?:(?:maybe|perhaps|from|on|to|at|in|the|my|your) ){0,3}"
+_TERMS = {
+    "direction": {"left": "left", "right": "right", "front": "(?:in )?front|ahead", "back": "back|behind|rear"},
+    "elevation": {"up": "up|above|overhead", "down": "down|below|beneath|underneath"},
+    "distance": {"near": "near|nearby|close", "far": "far|distant"},
+}
+_ANY_TERM = {name: f"(?:{'|'.join(terms.values())})" for name, terms in _TERMS.items()}
+# Two answers in one breath, of which no single phrase says both: "left or right siren", "passing from left to right".
+_IN_ONE_BREATH = (
+    *(rf"{term}(?: side| away| off)?{_EITHER}{term}" for term in _ANY_TERM.values()),
+    r"(?:left|right) (?:and|to) (?:left|right)|(?:front|back|rear) to (?:front|back|rear)|near and far",
+    r"(?:front|back|rear)[ -](?:left|right)|(?:left|right)[ -](?:front|back|rear)",
+)
+_TWO_ANSWERS = re.compile(rf"\b(?:{'|'.join(_IN_ONE_BREATH)})\b{_OF_SOMETHING}")
+_TERM = re.compile(
+    rf"\b(?:{'|'.join(f'(?P<{word}>{term})' for terms in _TERMS.values() for word, term in terms.items())})\b"
+)
+
 _ROOM_TAILS: dict[str, str] = {
     "highly reverberant": r"with (?:a lot of|lots of|much|strong|long|plenty of|heavy) (?:echo(?:es)?"
     r"|reverb(?:eration)?)\b|full of (?:echo(?:es)?|reverb(?:eration)?)\b",
@@ -113,7 +136,7 @@ _BARE: dict[str, str] = {
 }
 
 _ADJECTIVE = "(?:" + "|".join(_ROOM_ADJECTIVES.values()) + ")"
-_ADJECTIVE_LIST = rf"(?P<adjectives>{_ADJECTIVE}(?:(?:, and |, | and | ){_ADJECTIVE})*)"
+_ADJECTIVE_LIST = rf"(?P<adjectives>{_ADJECTIVE}(?:(?:, and |, | and | or | ){_ADJECTIVE})*)"
 _OTHER_ADJECTIVE = r"(?!(?:in|of|the|an?|from|and|on|at|to|with|is|are|can|or|by) )[a-z-]+ "
 _ROOM_BEFORE = re.compile(rf"\b{_ADJECTIVE_LIST},? (?:{_OTHER_ADJECTIVE}){{0,2}}{_ROOM}\b")
 _ROOM_AFTER = re.compile(rf"\b{_ROOM} (?:(?:that|which) )?(?:is|sounds|seems) {_ADJECTIVE_LIST}\b")
@@ -174,6 +197,9 @@ def find_phrases(caption: str) -> list[Phrase]:
     for word, pattern in _PLACES.items():
         for match in pattern.finditer(text):
             add(word, *match.span())
+    for match in _TWO_ANSWERS.finditer(text):
+        for term in _TERM.finditer(match[0]):
+            add(str(term.lastgroup), match.start(), match.end())
     for room in (_ROOM_BEFORE, _ROOM_AFTER):
         for match in room.finditer(text):
             for word, pattern in _ADJECTIVES.items():
@@ -206,8 +232,25 @@ def parse_attributes(caption: str) -> SpatialAttributes:
     Raises:
         TextError: The caption is no text.
     """
+    said = words_said(caption)
+    return SpatialAttributes(**{name: next(iter(words)) for name, words in said.items() if len(words) == 1})
+
+
+def words_said(caption: str) -> dict[str, frozenset[str]]:
+    """The words that a caption says of each attribute without denying them; two where it contradicts itself.
+
+    Args:
+        caption: English text of one sound; several sentences are read as one.
+
+    Returns:
+        By attribute; those of which nothing is said are left out.
+
+    Raises:
+        TextError: The caption is no text.
+    """
     found = {phrase.word for phrase in find_phrases(caption) if not phrase.denied}
-    return SpatialAttributes(**{name: _only(found, name) for name in ATTRIBUTE_WORDS})
+    said = {name: found.intersection(words) for name, words in ATTRIBUTE_WORDS.items()}
+    return {name: frozenset(words) for name, words in said.items() if words}
 
 
 def is_denied(text: str, position: int) -> bool:
@@ -216,8 +259,3 @@ def is_denied(text: str, position: int) -> bool:
     for boundary in _SEGMENT_END.finditer(text, 0, position):
         begin = boundary.end()
     return _NEGATION.search(text, begin, position) is not None
-
-
-def _only(found: set[str], name: str) -> str | None:
-    words = [word for word in ATTRIBUTE_WORDS[name] if word in found]
-    return words[0] if len(words) == 1 else None

@@ -1,11 +1,13 @@
 """Is what a caption says of a place right? Sound, direction, elevation, distance, size, reverberation: each by words.
 
 Scores of overlap (BLEU, CIDEr-D) hardly notice a "left" for a "right". Here a caption is read as a listener would act
-on it (`language.parsing`, `language.answers`): of every fact that has a word it is counted whether that word is said,
-another one, or none; and of every fact that has none whether one is invented. ELSA's table leaves gaps between its
-words (a distance of 1.5 m is neither near nor far): there nothing can be right, and a word counts as invented.
+on it (`language.parsing`, `language.caption_sounds`): of every fact that has a word it is counted whether that word is
+said, another one, or none; and of every fact that has none whether one is invented. Whoever says both ("left or right")
+says another. ELSA's table leaves gaps between its words (a distance of 1.5 m is neither near nor far): there nothing
+can be right, and a word counts as invented.
 """
 
+import difflib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spatial_audio_lm.errors import ConfigError, DataError
-from spatial_audio_lm.language.answers import read_names
 from spatial_audio_lm.language.attributes import ATTRIBUTE_WORDS, SpatialAttributes
-from spatial_audio_lm.language.parsing import parse_attributes
+from spatial_audio_lm.language.caption_sounds import read_caption_sounds
+from spatial_audio_lm.language.parsing import parse_attributes, words_said
 from spatial_audio_lm.language.sound_names import ANSWER_NAMES
 from spatial_audio_lm.metrics.intervals import bootstrap_interval
 from spatial_audio_lm.metrics.report import Measure
 
 FACTS = ("sound", *ATTRIBUTE_WORDS)
 TITLES = {"size": "room size", "reverberation": "room reverberation"}  # the others are called as they are
+CONTRADICTED = "contradicted"
+"""The value of a fact of which two words are said that exclude one another: it is never right."""
 _SHUFFLES = 20
 
 
@@ -33,14 +37,31 @@ class CaptionFacts:
     Attributes:
         sounds: names of sounds (`ANSWER_NAMES`, or those that were given); a scene of one sound has one.
         attributes: the words of place and room.
+        contradicted: names of attributes of which a caption says two words, so that none is believed.
+
+    Raises:
+        DataError: the sounds are no set of texts, or the attributes are no `SpatialAttributes`.
     """
 
     sounds: frozenset[str] = frozenset()
     attributes: SpatialAttributes = field(default_factory=SpatialAttributes)
+    contradicted: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sounds, set | frozenset) or not all(isinstance(name, str) for name in self.sounds):
+            raise DataError(
+                f"sounds is {self.sounds!r:.60} ({type(self.sounds).__name__}); expected a set of names, such as "
+                "frozenset(['siren'])"
+            )
+        if not isinstance(self.attributes, SpatialAttributes):
+            raise DataError(f"attributes are a {type(self.attributes).__name__}; expected SpatialAttributes")
+        object.__setattr__(self, "sounds", frozenset(self.sounds))
 
     def value(self, fact: str) -> Any:
-        """What is said of one of `FACTS`; None if nothing is."""
-        return (self.sounds or None) if fact == "sound" else getattr(self.attributes, fact)
+        """What is said of one of `FACTS`; None if nothing is, `CONTRADICTED` if two words are."""
+        if fact == "sound":
+            return self.sounds or None
+        return CONTRADICTED if fact in self.contradicted else getattr(self.attributes, fact)
 
 
 @dataclass(frozen=True)
@@ -50,7 +71,7 @@ class FactCounts:
     Attributes:
         known: scenes of which it has a word.
         right: of those, captions that say it, and no other.
-        wrong: that say another.
+        wrong: that say another, or two.
         missing: that say none.
         unknown: scenes of which it has no word.
         invented: of those, captions that say one.
@@ -83,16 +104,16 @@ def read_caption(text: str, names: Collection[str] | None = None) -> CaptionFact
     if isinstance(names, str):  # its letters would be looked for
         raise ConfigError(f"names is {names!r}; expected a list of names of sounds, such as [{names!r}]")
     attributes = parse_attributes(text)
-    return CaptionFacts(
-        frozenset(read_names(text, ANSWER_NAMES.values() if names is None else names).names), attributes
-    )
+    sounds = read_caption_sounds(text, ANSWER_NAMES.values() if names is None else names)
+    contradicted = frozenset(name for name, words in words_said(text).items() if len(words) > 1)
+    return CaptionFacts(frozenset(sounds), attributes, contradicted)
 
 
 def fact_counts(said: Sequence[CaptionFacts], true: Sequence[CaptionFacts]) -> dict[str, FactCounts]:
     """Counts of every fact.
 
     Raises:
-        DataError: no captions, or other numbers of them than of scenes.
+        DataError: no captions, other numbers of them than of scenes, or what is no `CaptionFacts`.
     """
     _require_pairs(said, true)
     return {fact: _counts(*_columns(said, true, fact)) for fact in FACTS}
@@ -122,10 +143,15 @@ def spatial_caption_measures(
         nothing else. A fact of a kind that does not occur is left out.
 
     Raises:
-        DataError: no captions, or other numbers of them than of scenes.
+        DataError: no captions, other numbers of them or of groups than of scenes, truths that are no `CaptionFacts`,
+            contradict themselves, or name a sound that is not among the names.
+        TextError: a caption is no text.
     """
     _require_pairs(captions, true)
     said = [read_caption(text, names) for text in captions]
+    _require_truths(true, ANSWER_NAMES.values() if names is None else names)
+    if groups is not None and (isinstance(groups, str) or len(groups) != len(true)):
+        raise DataError(f"{len(groups)} groups of {len(true)} scenes; expected a list with the group of each")
     labels = np.arange(len(true)) if groups is None else np.asarray(groups)
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(len(true)) for _ in range(_SHUFFLES)]
@@ -208,8 +234,33 @@ def _together(
 
 
 def _require_pairs(captions: Sequence[Any], true: Sequence[CaptionFacts]) -> None:
-    if not true or len(captions) != len(true):
+    for name, given in (("captions", captions), ("true", true)):
+        if isinstance(given, str | dict | set | frozenset) or not hasattr(given, "__len__"):
+            raise DataError(f"{name} is a {type(given).__name__}; expected a list with one for each scene")
+    if not len(true) or len(captions) != len(true):
         raise DataError(f"{len(captions)} captions of {len(true)} scenes; expected as many, and at least one")
+    for number, truth in enumerate(true):
+        if not isinstance(truth, CaptionFacts):
+            raise DataError(
+                f"what is true of scene {number} is a {type(truth).__name__}; expected CaptionFacts, which "
+                "read_caption makes of a sentence"
+            )
+
+
+def _require_truths(true: Sequence[CaptionFacts], names: Collection[str]) -> None:
+    """What is true can be said: a sound that no caption can name would count every caption as wrong."""
+    known = list(names)
+    for number, truth in enumerate(true):
+        if truth.contradicted:
+            raise DataError(
+                f"what is true of scene {number} contradicts itself in {', '.join(sorted(truth.contradicted))}"
+            )
+        if unknown := sorted(truth.sounds.difference(known)):
+            near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
+            raise DataError(
+                f"a sound of scene {number} is {unknown[0]!r}, which is not among the {len(known)} names: did you mean "
+                f"{near!r}? Sounds of another list are given with their names"
+            )
 
 
 def _columns(said: Sequence[CaptionFacts], true: Sequence[CaptionFacts], fact: str) -> tuple[list[Any], list[Any]]:

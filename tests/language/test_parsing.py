@@ -4,7 +4,7 @@ import pytest
 
 from spatial_audio_lm.errors import TextError
 from spatial_audio_lm.language.attributes import SpatialAttributes
-from spatial_audio_lm.language.parsing import parse_attributes
+from spatial_audio_lm.language.parsing import parse_attributes, words_said
 
 SAID = {
     "a dog barking from the left, far away": {"direction": "left", "distance": "far"},
@@ -61,6 +61,7 @@ SAID = {
         "size": "small",
         "reverberation": "acoustically dampened",
     },
+    "a siren far left": {"direction": "left"},
     "far behind, low to the ground": {"direction": "back", "elevation": "down", "distance": "far"},
 }
 DENIED = {
@@ -107,12 +108,23 @@ NOT_SAID = (
     "clouds above and below a ridge",
     "up front",
     "a boomy voice",
+    "he claps his left or right hand",
+    "the front left tyre squeals",
+    "a siren goes up and down",
 )
 CONTRADICTIONS = (
     "a dog on the left and a cat on the right",
     "a dog behind me on the left",
     "from the left to the right",
     "a small room that is large",
+    "left or right siren",
+    "a siren from the left or the right",
+    "A car passes from left to right",
+    "a siren on the front left",
+    "rain, near or far",
+    "a bird above or below",
+    "in a small or large room",
+    "in a reverberant or dampened room",
 )
 
 
@@ -129,6 +141,12 @@ def test_nothing_is_invented(caption: str) -> None:
 @pytest.mark.parametrize("caption", CONTRADICTIONS)
 def test_of_two_answers_neither_is_believed(caption: str) -> None:
     assert parse_attributes(caption) == SpatialAttributes()
+    assert [len(words) for words in words_said(caption).values()] == [2]
+
+
+def test_what_is_said_is_told_from_what_contradicts_itself() -> None:
+    assert words_said("rain, left or right, far away") == {"direction": {"left", "right"}, "distance": {"far"}}
+    assert words_said("rain, not on the left or right") == words_said("rain") == {}
 
 
 def test_only_text_is_parsed() -> None:

@@ -9,6 +9,7 @@ from spatial_audio_lm.language.sound_names import answer_name
 from spatial_audio_lm.language.templates import write_caption
 from spatial_audio_lm.language.vocabulary import SOUND_CLASSES
 from spatial_audio_lm.metrics.spatial_captions import (
+    CONTRADICTED,
     FACTS,
     CaptionFacts,
     FactCounts,
@@ -76,6 +77,65 @@ def test_what_templates_write_is_right_and_another_scenes_caption_is_not() -> No
     assert shuffled["sound_right"] < 0.1 and shuffled["direction_right"] < 0.35 and shuffled["all_right"] < 0.05
     again = spatial_caption_measures(captions[1:] + captions[:1], true, resamples=50)
     assert next(m.value for m in again if m.key == "sound_right") == 0
+
+
+@pytest.mark.parametrize(
+    ("caption", "fact"),
+    [
+        ("left or right siren", "direction"),
+        ("a siren from the left or right", "direction"),
+        ("a siren passing from left to right", "direction"),
+        ("front left siren", "direction"),
+        ("a siren, near or far", "distance"),
+        ("a siren above or below", "elevation"),
+        ("a siren in a small or large room", "size"),
+    ],
+)
+def test_who_says_both_is_wrong_where_one_is_true_and_invents_where_none_is(caption: str, fact: str) -> None:
+    said = read_caption(caption)
+    assert said.value(fact) == CONTRADICTED and said.contradicted == {fact}
+    siren = frozenset(["siren"])
+    nothing, one = CaptionFacts(siren), SpatialAttributes(**{fact: ATTRIBUTE_WORDS[fact][0]})
+    counts = fact_counts([said, said], [nothing, CaptionFacts(siren, one)])[fact]
+    assert counts == FactCounts(known=1, right=0, wrong=1, missing=0, unknown=1, invented=1) and counts.said == 2
+    measures = {m.key: m.value for m in spatial_caption_measures([caption], [nothing], resamples=10)}
+    assert measures[f"{fact}_invented"] == 1 and measures["all_right"] == 0 and measures["sound_right"] == 1
+
+
+def test_a_sound_that_is_denied_is_not_said() -> None:
+    measures = {m.key: m for m in spatial_caption_measures(["no rain behind me"], [RAIN], resamples=10)}
+    assert measures["sound_right"].details["missing"] == 1 and measures["direction_right"].details["missing"] == 1
+
+
+def test_truths_that_no_caption_could_match_are_refused() -> None:
+    for sounds in (["rain"], "rain", {3}):
+        with pytest.raises(DataError, match="expected a set of names, such as frozenset"):
+            CaptionFacts(sounds)
+    assert CaptionFacts({"rain"}) == CaptionFacts(frozenset(["rain"]))
+    with pytest.raises(DataError, match="attributes are a dict; expected SpatialAttributes"):
+        CaptionFacts(frozenset(["rain"]), {"direction": "left"})
+    unknown = CaptionFacts(frozenset(["dog bark"]))
+    with pytest.raises(DataError, match=r"scene 1 is 'dog bark', which is not among .* did you mean 'dog barking'\?"):
+        spatial_caption_measures(["rain", "a dog barks"], [RAIN, unknown])
+    assert spatial_caption_measures(["a dog bark"], [unknown], ["dog bark"], resamples=10)[0].value == 1
+    both = read_caption("rain on the left or right")
+    with pytest.raises(DataError, match="true of scene 0 contradicts itself in direction"):
+        spatial_caption_measures(["rain"], [both])
+
+
+def test_what_is_no_list_of_one_for_each_scene_is_refused() -> None:
+    for captions, true, message in (
+        ("rain", [RAIN] * 4, "captions is a str; expected a list"),
+        (["rain"], RAIN, "true is a CaptionFacts; expected a list"),
+        (["rain"], ["rain behind me"], "true of scene 0 is a str; expected CaptionFacts, which read_caption makes"),
+    ):
+        with pytest.raises(DataError, match=message):
+            spatial_caption_measures(captions, true)
+    with pytest.raises(DataError, match="true of scene 0 is a str"):
+        fact_counts([RAIN], ["rain"])
+    for groups in ([1], "ab"):
+        with pytest.raises(DataError, match=r"\d groups? of 2 scenes; expected a list with the group of each"):
+            spatial_caption_measures(["rain", "rain"], [RAIN, RAIN], groups=groups)
 
 
 def test_what_cannot_be_scored() -> None:
