@@ -24,6 +24,11 @@ _TALK = re.compile(
     r"|\b(?:option|version|caption|sentence) ?\d\b|</?\w+[^<>]*>?|<\||\|>|\[/?inst\]|```|https?:|www\.",
     re.IGNORECASE,
 )
+# "A dog could be heard" tells what was; "could be barking" supposes.
+_SUPPOSED = re.compile(r"\b(?:if|unless|whether|would|could(?! be heard\b)|might|may)\b", re.IGNORECASE)
+_ASKED = re.compile(
+    r"\?|^\W*(?:is|are|was|were|do|does|did|can|could|will|would|has|have|should)(?:n't)?\b", re.IGNORECASE
+)
 _MARKUP = frozenset('"*_#`{}<>[]|\\~^=$@')
 
 
@@ -54,6 +59,10 @@ def form_rejections(text: str, caption: str, max_words: int) -> list[Rejection]:
         found.append(Rejection("not English", None, f"the words {' '.join(foreign)}"))
     if "\n" in text or len(_SENTENCE_END.findall(text)) > len(_SENTENCE_END.findall(caption)):
         found.append(Rejection("not one sentence", None, "several lines" if "\n" in text else "several sentences"))
+    if _ASKED.search(text) and not _ASKED.search(caption):
+        found.append(Rejection("not stated", None, "a question"))
+    elif supposed := [word for word in _SUPPOSED.findall(text) if word.lower() not in words(caption)]:
+        found.append(Rejection("not stated", None, f"supposed by {supposed[0]!r}"))
     signs = sorted(_MARKUP & set(text) - own)
     talk = _TALK.search(text)
     if signs:

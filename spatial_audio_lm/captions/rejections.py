@@ -13,6 +13,7 @@ REASONS = MappingProxyType(
         "too long": "far more words than the sound and its place need",
         "not English": "letters of another script, or small words of another language",
         "not one sentence": "several sentences or lines",
+        "not stated": "it is asked or supposed, not said",
         "talk left": "the model's talk, markup or quotes are left in it",
         "attribute missing": "an attribute that is given is not said, or said only of something else",
         "attribute wrong": "an attribute that is given is said with another word",

@@ -36,6 +36,9 @@ _NEGATION = re.compile(
     r"\b(?:not(?! (?:only|just)\b)|no|never|cannot|without|neither|nor|nobody|nothing|absent)\b|n't\b"
 )
 
+_ENDING = frozenset(("stop", "cease", "quit", "halt"))
+_ENDED = _ENDING | {"end", "finish"}
+
 
 def content_rejections(
     text: str, caption: str, cues: list[PlaceCue], min_recall: float, min_part_recall: float, added_manner: int
@@ -85,6 +88,8 @@ def content_rejections(
     ]  # fmt: skip
     if len(denials) > len(_NEGATION.findall(caption.lower())):
         found.append(Rejection("denied", None, f"denied by {denials[-1]!r}"))
+    elif (ending := [word for word in said if stems(word) & _ENDING]) and not _any_of(own, _ENDED):
+        found.append(Rejection("denied", None, f"what {ending[0]!r} is heard no more"))
     return found
 
 

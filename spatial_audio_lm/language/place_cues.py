@@ -19,7 +19,10 @@ _ROOM = (
     r"|confines|quarters|place|venue|acoustics?|atmosphere|surroundings)s?"
 )
 _BETWEEN = r"(?:,? (?!in\b|of\b|from\b|at\b|on\b|with\b|is\b|are\b|a\b|an\b|the\b)[a-z-]+){0,4},?"
-_OF_ROOM = rf"(?:-\w+)?(?={_BETWEEN} {_ROOM}\b)"  # the words between are not of the cue: they have to be true too
+_OF_ROOM = (
+    rf"(?:-(?!ish\b)\w+)?(?={_BETWEEN} {_ROOM}\b)"
+    # the words between are not of the cue: they have to be true too; "small-ish" is not small
+)
 _IS = r"(?:(?:that|which) )?(?:is|was|sounds|seems|feels)(?: \w+)?"
 _ECHO = r"(?:echo\w*|re-?verb\w*|resonan\w*|resonat\w*)"
 _UNIT = r"(?:m|cm|met(?:er|re)s?|centimet(?:er|re)s?|feet|foot|ft|yards?|miles?|kilomet(?:er|re)s?|steps|paces|inches)"
@@ -185,11 +188,12 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         True,
         r"(?:at|from|in|within) (?:very )?(?:close|short|immediate|intimate|near)(?: \w+)? (?:range|distance"
         r"|proximity|quarters|vicinity|reach|hand)\b|a short (?:way|distance)|(?:close|near|next"
-        r"|adjacent) to (?:me|you|us|where|(?:my|your|our|the listener))|(?:beside|near|alongside|by) (?:me|you|us"
+        r"|adjacent) to (?:(?:me|you|us|where)\b|(?:my|your|our|the listener)(?! (?:left"
+        r"|right|front|back|rear)\b))|(?:beside|near|alongside|by) (?:me|you|us"
         r"|the (?:listener|microphone))\b|(?:close|near) at hand\b|within (?:easy |my |your )?(?:reach"
         r"|touching distance)\b|(?:by|next to|near|close to|in|at) (?:my|your|the listener's) (?:ear|ears|side"
         r"|elbow)\b|(?:just |mere |only )(?:inches|steps) (?:away|off|from)\b|a (?:step|pace|short (?:way"
-        r"|walk)) (?:away|off)\b|close (?:beside|enough|in front|to)\b|close(?=,)|close[ -](?:up|by|in)\b"
+        r"|walk)) (?:away|off)\b|close (?:beside|enough|in front)\b|close(?=,)|close[ -](?:up|by|in)\b"
         r"|up close\b|nearby\b"
         r"|(?:very|really|quite|so|extremely) (?:close|near)\b|just (?:steps|feet|inches) away|(?:close"
         r"|near) on (?:my|your|the)\b|close(?: (?:behind|ahead|above|below|overhead))\b|(?:a|the) (?:close"
@@ -210,7 +214,8 @@ _TABLE: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
         r"|distant(?:ly)?\b|(?:far|long|good) (?:way|distance) (?:off|away|from)|(?:opposite|other) (?:end|side|corner"
         r"|wall)\b|(?:far|remote|distant|furthest|farthest) (?:end|side|corner|wall|left|right"
         r"|back|front|rear|reaches|part)\b|far (?:behind|ahead|above|below|overhead|up|down|over|to|on|in"
-        r"|inside|at|from)\b|way off\b"
+        r"|inside|at)\b|way off\b|far from (?:here|me|you|us|where|behind|above|below"
+        r"|(?:(?:the|my|your|our) )?(?:left|right|front|back|rear|listener\w*|microphone|mic|observer|hearer))\b"
         r"|well (?:off|away)\b|a (?:long|good) way (?:off|away|behind|ahead|above|below|beneath|from|to|up|down"
         r"|over|in front|overhead)\b|from across (?:the|a) (?:\w+,? ){0,3}(?:room|space|hall|chamber)\b|from far\b"
         r"|at range\b",
