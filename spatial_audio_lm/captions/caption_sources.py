@@ -5,9 +5,8 @@ records, or drawn by seed for captions of recordings that are yet to be placed.
 """
 
 import difflib
-import json
-import unicodedata
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ import numpy as np
 
 from spatial_audio_lm.captions.chat_formats import require_no_marker
 from spatial_audio_lm.captions.facts import CaptionFacts
-from spatial_audio_lm.errors import LIMITS, ConfigError, DataError, RecordError, SpatialAudioError, TextError
+from spatial_audio_lm.errors import ConfigError, DataError, RecordError, SpatialAudioError, TextError
 from spatial_audio_lm.language.attributes import (
     ATTRIBUTE_WORDS,
     DROP_RATES,
@@ -24,12 +23,14 @@ from spatial_audio_lm.language.attributes import (
     drop_attributes,
     spatial_attributes,
 )
+from spatial_audio_lm.language.json_lines import read_json_lines
+from spatial_audio_lm.language.place_cues import find_cues
 from spatial_audio_lm.language.text_tables import DELIMITERS, read_text_table
 from spatial_audio_lm.simulation.records import SceneRecord
 
 NUMBERS = ("azimuth_deg", "elevation_deg", "distance_m", "floor_area_m2", "t30_s")
+_NUMBER_OF = dict(zip(ATTRIBUTE_WORDS, NUMBERS, strict=True))
 _LOADERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-_MISSING = {"nan", "none", "null", "n/a", "na"}
 _ROWS_AT_ONCE = 1000
 _SHOWN = 300  # characters of what datasets says
 
@@ -68,6 +69,8 @@ class SourceSettings:
             raise ConfigError("text_columns is empty; name at least one column of captions")
         if (self.records is not None) != (self.attributes == "records"):
             raise ConfigError(f"attributes is {self.attributes!r} and records is {self.records!r}; the two go together")
+        if self.max_rows is not None and self.max_rows < 1:
+            raise ConfigError(f"max_rows is {self.max_rows}; expected at least 1, or null for all")
         if self.versions < 1 or (self.versions > 1 and self.attributes != "drawn"):
             raise ConfigError(f"versions is {self.versions} with attributes {self.attributes!r}; above 1 only if drawn")
         if unknown := sorted(set(self.columns) - {*ATTRIBUTE_WORDS, *NUMBERS}):
@@ -95,8 +98,8 @@ class CaptionItem:
 def caption_items(settings: SourceSettings, seed: int) -> Iterator[CaptionItem]:
     """All captions of a source, in order, row by row.
 
-    A caption that is empty, no text, too long or holds a marker of a chat format comes with its problem; a place that
-    cannot be read ends the reading.
+    A caption that is none (`require_caption`), holds a marker of a chat format, or says another place than is given,
+    comes with its problem; a place that cannot be read ends the reading. What a caption says itself is not drawn.
 
     Args:
         settings: where they are.
@@ -108,9 +111,10 @@ def caption_items(settings: SourceSettings, seed: int) -> Iterator[CaptionItem]:
         RecordError: a scene record that is none, or has no place for one caption.
     """
     table = _open(settings)
-    columns = _attribute_columns(settings, table.column_names)
     ids = [name for name in (settings.id_column, settings.record_column) if name]
-    _require_columns(table.column_names, [*settings.text_columns, *ids, *columns.values()])
+    _require_columns(table.column_names, [*settings.text_columns, *ids], settings.text_columns)
+    columns = _attribute_columns(settings, table.column_names)
+    _require_columns(table.column_names, [*columns.values()])
     table = table.select_columns(sorted({*settings.text_columns, *ids, *columns.values()}))
     places = _Places(settings, columns, seed, len(table))
     number = 0
@@ -119,7 +123,7 @@ def caption_items(settings: SourceSettings, seed: int) -> Iterator[CaptionItem]:
         identity = row[settings.id_column] if settings.id_column else None
         for column in settings.text_columns:
             for _ in range(settings.versions):
-                attributes = places(row_number, number, row, where)
+                attributes = places(row_number, number, row, where, row[column])
                 name = None if identity in (None, "") else str(identity)
                 yield _item(number, name, row[column], attributes, where, column)
                 number += 1
@@ -145,12 +149,20 @@ def record_attributes(record: SceneRecord) -> SpatialAttributes:
     )
 
 
-def drawn_attributes(seed: int, number: int) -> SpatialAttributes:
-    """Words drawn for a caption: a function of (seed, number). At least one is stated."""
+def drawn_attributes(seed: int, number: int, own: Collection[str] = ()) -> SpatialAttributes:
+    """Words drawn for a caption: a function of (seed, number). At least one is stated.
+
+    Args:
+        seed: of all captions.
+        number: of this one.
+        own: attributes that the caption speaks of itself; of them nothing is said.
+    """
     generator = np.random.default_rng([seed, number, 3])
     drawn = {name: words[int(generator.integers(len(words)))] for name, words in ATTRIBUTE_WORDS.items()}
     said = drop_attributes(SpatialAttributes(**drawn), generator, DROP_RATES)
-    return said if said != SpatialAttributes() else replace(said, direction=drawn["direction"])
+    said = replace(said, **dict.fromkeys(own))
+    free = [name for name in ATTRIBUTE_WORDS if name not in own]
+    return said if said != SpatialAttributes() or not free else replace(said, **{free[0]: drawn[free[0]]})
 
 
 class _Places:
@@ -173,9 +185,12 @@ class _Places:
                 "many, or name the column of their scene_id (record_column)"
             )
 
-    def __call__(self, row_number: int, number: int, row: Mapping[str, Any], where: str) -> SpatialAttributes:
+    def __call__(
+        self, row_number: int, number: int, row: Mapping[str, Any], where: str, text: Any
+    ) -> SpatialAttributes:
         if self._settings.attributes == "drawn":
-            return drawn_attributes(self._seed, number)
+            own = {cue.attribute for cue in find_cues(text)} if isinstance(text, str) else set()
+            return drawn_attributes(self._seed, number, own)
         if self._settings.attributes == "columns":
             return _column_attributes(row, self._columns, where)
         if self._settings.record_column is None:
@@ -187,13 +202,30 @@ class _Places:
 
 
 def _column_attributes(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> SpatialAttributes:
-    given = {name: row[column] for name, column in columns.items() if row[column] not in (None, "")}
+    given = {
+        name: row[column] for name, column in columns.items() if row[column] is not None and str(row[column]).strip()
+    }
     try:
         numbers = {name: _number(value, columns[name]) for name, value in given.items() if name in NUMBERS}
         from_numbers = spatial_attributes(**numbers)
-        return replace(from_numbers, **{name: value for name, value in given.items() if name in ATTRIBUTE_WORDS})
+        words = {name: _word(name, value, columns[name]) for name, value in given.items() if name in ATTRIBUTE_WORDS}
     except SpatialAudioError as error:
         raise DataError(f"{where}: {error}") from error
+    for (name, word), number in ((item, _NUMBER_OF[item[0]]) for item in words.items()):
+        if getattr(from_numbers, name) not in (None, word):
+            raise DataError(
+                f"{where}: {columns[name]} is {word!r}, and {columns[number]} {given[number]} is "
+                f"{getattr(from_numbers, name)!r}: correct one of them"
+            )
+    return replace(from_numbers, **words)
+
+
+def _word(name: str, value: Any, column: str) -> str:
+    word = " ".join(str(value).lower().split())
+    if word not in ATTRIBUTE_WORDS[name]:
+        known = ", ".join(map(repr, ATTRIBUTE_WORDS[name]))
+        raise DataError(f"{column} is {str(value)[:40]!r}; expected one of {known}, or an empty cell")
+    return word
 
 
 def _number(value: Any, column: str) -> float:
@@ -209,20 +241,14 @@ def _item(
     place = f"{where}, column {column}"
     try:
         facts = CaptionFacts(text, attributes)
-        if len(text) > LIMITS.max_text_characters:
-            raise TextError(f"the caption has {len(text)} characters; at most {LIMITS.max_text_characters} are read")
-        if not any(letter.isalpha() for letter in text):
-            raise TextError(f"the caption is {text[:40]!r}, without a word; expected what sounds, in words")
-        if text.strip().lower() in _MISSING:
-            raise TextError(f"the caption is {text.strip()!r}, which programs write where there is none")
-        if control := [c for c in text if unicodedata.category(c) == "Cc" and not c.isspace()]:
-            raise TextError(f"the caption holds the control character U+{ord(control[0]):04X}: take it out of the text")
-        text.encode("utf-8")
         require_no_marker(text, "the caption")
+        for name, words in facts.contradicted().items():
+            given = getattr(attributes, name)
+            raise TextError(
+                f"the caption itself says {' and '.join(sorted(words))}, and its {name} is given as {given}"
+            )
     except TextError as error:
         return CaptionItem(number, identity, None, f"{place}: {error}")
-    except UnicodeEncodeError:
-        return CaptionItem(number, identity, None, f"{place}: the caption is no text: it has half of a character")
     return CaptionItem(number, identity, facts)
 
 
@@ -255,6 +281,9 @@ def _open(settings: SourceSettings) -> Any:
     except (OSError, ValueError, KeyError, datasets.exceptions.DatasetGenerationError) as error:
         if isinstance(error, SpatialAudioError):
             raise
+        if suffix == ".jsonl":  # the readers below say another line, or none
+            for _ in read_json_lines(path):
+                pass
         if "corresponds to no data" in str(error):  # datasets' words for a table without a row
             raise DataError(f"{settings.path} has no rows: there is nothing to rewrite") from error
         # The first words are often general ones, and what is wrong stands below.
@@ -301,23 +330,25 @@ def _attribute_columns(settings: SourceSettings, present: list[str]) -> dict[str
     return found
 
 
-def _require_columns(present: list[str], wanted: list[str]) -> None:
+def _require_columns(present: list[str], wanted: list[str], captions: Sequence[str] = ()) -> None:
     for name in wanted:
-        if name not in present:
-            raise ConfigError(f"no column {name!r}: did you mean {_near(name, present)!r}? there are {_list(present)}")
+        if name in present:
+            continue
+        several = [other for other in present if re.fullmatch(rf"{re.escape(name)}_?\d+", other)]
+        hint = f"did you mean {_near(name, present)!r}?"
+        if name in captions and several:
+            hint = f"give text_columns as [{_list(several)}];"
+        raise ConfigError(f"no column {name!r}: {hint} there are {_list(present)}")
 
 
 def _read_records(path: Path) -> Iterator[tuple[str, SpatialAttributes]]:
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    record = SceneRecord.from_dict(json.loads(line))
-                    yield record.scene_id, record_attributes(record)
-                except (ValueError, RecursionError) as error:
-                    raise RecordError(f"{path}:{number}: {error}") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
+    for number, document in read_json_lines(path):
+        try:
+            record = SceneRecord.from_dict(document)
+            found = record.scene_id, record_attributes(record)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{path}:{number}: {error}") from error
+        yield found
 
 
 def _near(name: str, known: list[str]) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spatial_audio_lm.errors import ConfigError, TextError
-from spatial_audio_lm.language.attributes import SpatialAttributes
+from spatial_audio_lm.errors import ConfigError
+from spatial_audio_lm.language.attributes import ATTRIBUTE_WORDS, SpatialAttributes
+from spatial_audio_lm.language.caption_text import require_caption
+from spatial_audio_lm.language.parsing import words_said
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class CaptionFacts:
         attributes: what is to be said beside it; a field that is None is not to be said.
 
     Raises:
-        TextError: the caption is no text, or an empty one.
+        TextError: the caption is none: see `require_caption`.
         ConfigError: the attributes are no `SpatialAttributes`.
     """
 
@@ -25,10 +27,15 @@ class CaptionFacts:
     attributes: SpatialAttributes
 
     def __post_init__(self) -> None:
-        if not isinstance(self.caption, str | None):
-            shown = f"{self.caption!r:.40} ({type(self.caption).__name__})"
-            raise TextError(f"the caption is {shown}; expected what sounds, in words")
-        if self.caption is None or not self.caption.strip():
-            raise TextError("the caption is empty; expected what sounds, in words")
+        require_caption(self.caption)
         if not isinstance(self.attributes, SpatialAttributes):
             raise ConfigError(f"attributes are a {type(self.attributes).__name__}; expected SpatialAttributes")
+
+    def contradicted(self) -> dict[str, frozenset[str]]:
+        """The given attributes of which the caption itself says another word, or two, with what it says.
+
+        "Rain in a large hall" contradicts a small room: no text could say both and be true.
+        """
+        own = words_said(self.caption)
+        given = {name: getattr(self.attributes, name) for name in ATTRIBUTE_WORDS}
+        return {name: words for name, words in own.items() if given[name] and words != {given[name]}}

@@ -18,6 +18,7 @@ from spatial_audio_lm.errors import CheckpointError
 from spatial_audio_lm.files import shown_name
 
 VERSIONS = (2, 3)
+_NO_VERSION = 1000  # no format has had as many
 MAX_KEYS = 65_536
 MAX_TENSORS = 65_536
 MAX_KEY_BYTES = 65_535
@@ -83,6 +84,11 @@ class _Reader:
             hint = "; it is a web page or a Git LFS pointer" if magic[:1] in (b"<", b"v") else ""
             raise self._refusal(f"no GGUF file: it begins with {magic!r}{hint}. Give a model in llama.cpp's format")
         version = self._scalar("<I")
+        if version >= _NO_VERSION:
+            raise self._refusal(
+                f"there is no GGUF version {version}: the file is damaged, or of a big-endian machine; download it "
+                "again"
+            )
         if version not in VERSIONS:
             raise self._refusal(
                 f"GGUF version {version}; {' and '.join(map(str, VERSIONS))} are read: convert the model anew"

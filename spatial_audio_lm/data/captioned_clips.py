@@ -4,15 +4,16 @@ Clotho's table has a row a file and five columns of captions; AudioCaps' has a r
 video: both are read here, and rows of one file become one clip.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spatial_audio_lm.data.list_entries import first_of, read_list, stays_inside, text_lines
-from spatial_audio_lm.errors import ConfigError, DataError
+from spatial_audio_lm.data.list_entries import first_of, read_list, stays_inside
+from spatial_audio_lm.errors import ConfigError, DataError, TextError
+from spatial_audio_lm.language.caption_text import require_caption
+from spatial_audio_lm.language.json_lines import read_json_lines
 from spatial_audio_lm.language.text_tables import DELIMITERS, read_text_table
 
 _KINDS = (*DELIMITERS, ".json", ".jsonl", ".parquet")
@@ -70,10 +71,10 @@ def read_captioned_clips(source: CaptionedSource) -> list[CaptionedClip]:
         if not stays_inside(name):
             raise DataError(f"{where}: {name!r} is no path below {source.audio_folder}")
         for column in source.caption_columns:
-            if not isinstance(row[column], str) or not row[column].strip():
-                raise DataError(
-                    f"{where}, column {column} holds {str(row[column])[:40]!r}; expected a caption in words"
-                )
+            try:
+                require_caption(row[column])
+            except TextError as error:
+                raise DataError(f"{where}, column {column}: {error}") from error
             captions.setdefault(name, []).append(" ".join(row[column].split()))
         licence = str(row[source.licence_column] or "not stated") if source.licence_column else "not stated"
         if licences.setdefault(name, licence) != licence:
@@ -121,11 +122,8 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is no parquet table: {str(error).splitlines()[0]}") from error
     else:
-        rows = read_list(path, "rows") if suffix == ".json" else map(json.loads, text_lines(path))
-        try:
-            for number, row in enumerate(rows, 1):
-                if not isinstance(row, dict):
-                    raise DataError(f"{path}, row {number} is {str(row)[:40]!r}; expected an object with columns")
-                yield row
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path} has a line that is no JSON: {error}") from error
+        rows = read_list(path, "rows") if suffix == ".json" else (row for _, row in read_json_lines(path))
+        for number, row in enumerate(rows, 1):
+            if not isinstance(row, dict):
+                raise DataError(f"{path}, row {number} is {str(row)[:40]!r}; expected an object with columns")
+            yield row

@@ -32,6 +32,8 @@ DROP_RATES: Mapping[str, float] = MappingProxyType(
 )
 """How often a training caption leaves an attribute out although it is known."""
 
+_MOST_DEG = {"azimuth_deg": 360, "elevation_deg": 90}
+
 
 @dataclass(frozen=True)
 class SpatialAttributes:
@@ -74,7 +76,8 @@ def spatial_attributes(
         The words; None for an unknown number and for one in a gap of the table.
 
     Raises:
-        DataError: A number is not finite, or a distance, area or time is negative.
+        DataError: A number is not finite, a distance, area or time is negative, an azimuth more than a full turn, or
+            an elevation beyond straight up or down.
 
     Source:
         ELSA (arXiv 2409.11369), Table A.T.3.
@@ -90,9 +93,11 @@ def spatial_attributes(
         if number is None:
             continue
         if not math.isfinite(number):
-            raise DataError(f"{name} is {number}; expected a finite number, or None where it is unknown")
+            raise DataError(f"{name} is {number}; expected a finite number, or nothing where it is unknown")
         if number < 0 and name in ("distance_m", "floor_area_m2", "t30_s"):
-            raise DataError(f"{name} is {number}; expected a number of at least 0, or None where it is unknown")
+            raise DataError(f"{name} is {number}; expected a number of at least 0, or nothing where it is unknown")
+        if abs(number) > _MOST_DEG.get(name, math.inf):
+            raise DataError(f"{name} is {number}; expected -{_MOST_DEG[name]} to {_MOST_DEG[name]} degrees")
     return SpatialAttributes(
         direction=None if azimuth_deg is None else _direction(float(azimuth_deg)),
         elevation=_outside(elevation_deg, -40.0, 40.0, "down", "up"),

@@ -134,13 +134,81 @@ def test_drawn_places_are_a_function_of_seed_and_number(tmp_path: Path) -> None:
         ("a dog\x07 barks", "holds the control character U+0007"),
         ("x" * 30_000, "has 30000 characters"),
         ("a dog <|im_end|> barks", "takes for a marker"),
+        ("rain " + "x" * 5_000, "has a word of 5000 characters"),
+        (
+            "A car passes from left to right",
+            "the caption itself says left and right, and its direction is given as left",
+        ),
+        ("Rain behind me", "the caption itself says back, and its direction is given as left"),
     ],
 )
 def test_captions_that_cannot_be_used_come_with_their_problem(tmp_path: Path, caption: object, problem: str) -> None:
-    rows = [ROWS[0], {**ROWS[1], "caption": caption}, ROWS[2]]
+    rows = [ROWS[0], {**ROWS[1], "caption": caption, "direction": "left"}, ROWS[2]]
     items = read(written(tmp_path, "parquet", rows))
     assert items[1].facts is None and problem in items[1].problem and "row 2, column caption" in items[1].problem
     assert items[0].facts is not None and items[2].facts is not None and items[2].number == 2
+
+
+def test_of_what_a_caption_says_itself_nothing_is_drawn() -> None:
+    for number in range(200):
+        drawn, rest = drawn_attributes(0, number), drawn_attributes(0, number, {"size", "direction"})
+        assert rest.size is rest.direction is None and rest != SpatialAttributes()
+        kept = replace(drawn, size=None, direction=None)
+        assert kept in (rest, SpatialAttributes())  # the others stay as they were
+    assert drawn_attributes(0, 1, ATTRIBUTE_WORDS) == SpatialAttributes()
+
+
+def test_a_caption_with_a_place_of_its_own_is_given_no_other(tmp_path: Path) -> None:
+    rows = [{"caption": "Rain in a large hall"}, {"caption": "A car passes in the distance, from left to right"}]
+    items = read(written(tmp_path, "jsonl", rows), attributes="drawn", versions=40)
+    said = [item.facts.attributes for item in items]
+    assert all(item.size is None for item in said[:40]) and {item.direction for item in said[:40]} > {None, "left"}
+    assert all(item.direction is None and item.distance is None for item in said[40:])
+    assert {item.size for item in said[40:]} == {None, *ATTRIBUTE_WORDS["size"]}
+    assert SpatialAttributes() not in said
+
+
+def test_words_of_a_cell_are_read_however_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "captions.csv"
+    path.write_text("caption,direction,reverberation,azimuth_deg\nA dog, LEFT ,Highly  Reverberant, \nRain, ,,0\n")
+    said = [item.facts.attributes for item in read(path)]
+    assert said == [SpatialAttributes("left", reverberation="highly reverberant"), SpatialAttributes("front")]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"azimuth_deg": 9000}, "row 1: azimuth_deg is 9000.0; expected -360 to 360 degrees"),
+        ({"elevation_deg": -91}, "row 1: elevation_deg is -91.0; expected -90 to 90 degrees"),
+        ({"azimuth_deg": -90}, "row 1: direction is 'left', and azimuth_deg -90 is 'right': correct one of them"),
+        ({"t30_s": 0.1, "reverberation": "highly reverberant"}, "reverberation is 'highly .* 'acoustically dampened'"),
+        ({"direction": "leftish"}, "direction is 'leftish'; expected one of 'left', .* 'back', or an empty cell"),
+    ],
+)
+def test_places_that_cannot_be_are_refused_with_their_row(tmp_path: Path, change: dict, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(written(tmp_path, "json", [{**ROWS[0], **change}]))
+    same = {**ROWS[0], "azimuth_deg": 450 - 360, "t30_s": None}
+    assert read(written(tmp_path, "json", [same]))[0].facts.attributes == SpatialAttributes("left")
+
+
+def test_columns_of_captions_that_have_numbers_are_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "csv", [{"file_name": "a.wav", "caption_1": "A dog", "caption_2": "Rain"}])
+    for attributes in ("columns", "drawn"):
+        with pytest.raises(ConfigError, match=r"no column 'caption': give text_columns as \[caption_1, caption_2\];"):
+            read(path, attributes=attributes)
+
+
+def test_a_line_that_is_no_json_is_named_by_its_number(tmp_path: Path) -> None:
+    lines = ['{"caption": "a dog", "direction": "left"}', '{"caption": no}']
+    (tmp_path / "broken.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"broken.jsonl:2: the line is no JSON: Expecting value at column 13"):
+        read(tmp_path / "broken.jsonl")
+    records = records_file(tmp_path / "scenes.jsonl", [record("s1")])
+    with Path(records).open("a") as file:
+        file.write("nothing\n")
+    with pytest.raises(DataError, match=r"scenes.jsonl:2: the line is no JSON: Expecting value at column 1$"):
+        read(written(tmp_path, "csv"), attributes="records", records=records)
 
 
 def test_a_caption_of_numbers_is_no_text(tmp_path: Path) -> None:
@@ -224,6 +292,14 @@ def test_records_without_one_place_are_refused(tmp_path: Path) -> None:
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
-    for wrong in ({"attributes": "records"}, {"records": "x"}, {"versions": 2}, {"text_columns": ()}, {"versions": 0}):
+    for wrong in (
+        {"max_rows": 0},
+        {"max_rows": -1},
+        {"attributes": "records"},
+        {"records": "x"},
+        {"versions": 2},
+        {"text_columns": ()},
+        {"versions": 0},
+    ):
         with pytest.raises(ConfigError):
             SourceSettings(path="x", **wrong)

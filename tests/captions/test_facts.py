@@ -13,7 +13,10 @@ def test_facts_are_values() -> None:
     assert len({CaptionFacts("rain", near), CaptionFacts("rain", near), CaptionFacts("rain", SpatialAttributes())}) == 2
 
 
-@pytest.mark.parametrize(("caption", "said"), [("", "empty"), (" \n", "empty"), (7, "int"), (None, "empty")])
+@pytest.mark.parametrize(
+    ("caption", "said"),
+    [("", "empty"), (" \n", "empty"), (7, "int"), (None, "empty"), ("42", "without a word"), ("N/A", "programs write")],
+)
 def test_only_a_text_with_words_is_a_caption(caption: str, said: str) -> None:
     with pytest.raises(TextError, match=said):
         CaptionFacts(caption, SpatialAttributes())

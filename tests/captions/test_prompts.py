@@ -63,6 +63,25 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         PromptWriter("struct", "chatml")
 
 
+@pytest.mark.parametrize(
+    ("caption", "attributes", "sentence"),
+    [
+        ("Rain in a large hall", {"size": "small", "direction": "left"}, "Rain in a large hall, on the left."),
+        ("Rain in a large hall", {"size": "small"}, "Rain in a large hall"),
+        ("Rain in a large hall", {"size": "large"}, "Rain in a large hall, in a large room."),
+        ("A car passes from left to right.", {"direction": "right"}, "A car passes from left to right."),
+        ("A dog barks!?", {"direction": "left"}, "A dog barks, on the left."),
+        ("A dog barks.\nIgnore all", {"direction": "left"}, "A dog barks; ignore all, on the left."),
+        ("A dog barks! A man shouts. I hear Mr. Smith.", {"distance": "far"},
+         "A dog barks; a man shouts; I hear Mr. Smith, far away."),
+    ],
+)  # fmt: skip
+def test_the_rule_writes_one_sentence_that_does_not_contradict_its_caption(
+    caption: str, attributes: dict[str, str], sentence: str
+) -> None:
+    assert plain_sentence(CaptionFacts(caption, SpatialAttributes(**attributes))) == sentence
+
+
 MARKERS = ["<|im_end|>", "<|eot_id|>", "[/INST]", "<end_of_turn>", "</s>", "<think>", "<<SYS>>"]
 
 

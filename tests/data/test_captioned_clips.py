@@ -12,7 +12,7 @@ from spatial_audio_lm.data.captioned_clips import CaptionedClip, CaptionedSource
 from spatial_audio_lm.errors import ConfigError, DataError
 
 ROWS = [
-    {"id": "a", "first": "None", "second": "A dog,  barking", "licence": "CC0"},
+    {"id": "a", "first": "None barks", "second": "A dog,  barking", "licence": "CC0"},
     {"id": "b", "first": "Rain", "second": "Wind \u2013 strong", "licence": ""},
     {"id": "a", "first": "It barks", "second": "A bark", "licence": "CC0"},
 ]
@@ -36,7 +36,7 @@ def write(path: Path, rows: list[dict]) -> CaptionedSource:
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "json", "jsonl", "parquet"])
 def test_rows_of_one_file_are_one_clip(tmp_path: Path, suffix: str) -> None:
     assert read_captioned_clips(write(tmp_path / f"t.{suffix}", ROWS)) == [
-        CaptionedClip("x/a.wav", ("None", "A dog, barking", "It barks", "A bark"), "CC0"),  # "None" is a text here
+        CaptionedClip("x/a.wav", ("None barks", "A dog, barking", "It barks", "A bark"), "CC0"),
         CaptionedClip("x/b.wav", ("Rain", "Wind \u2013 strong"), "not stated"),
     ]
 
@@ -44,8 +44,10 @@ def test_rows_of_one_file_are_one_clip(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"second": " "}, "row 1, column second holds ' '; expected a caption"),
-        ({"second": 5}, "row 1, column second holds '5'; expected a caption"),
+        ({"second": " "}, "row 1, column second: the caption is empty; expected what sounds"),
+        ({"second": 5}, r"row 1, column second: the caption is 5 \(int\); expected what sounds"),
+        ({"second": "42"}, "row 1, column second: the caption is '42', without a word"),
+        ({"second": "nan"}, "row 1, column second: the caption is 'nan', which programs write"),
         ({"id": "../a"}, r"row 1: 'x/\.\./a\.wav' is no path below"),
         ({"licence": "CC-BY"}, r"row 3: x/a\.wav has the licence 'CC0' here and 'CC-BY' above"),
     ],
@@ -63,7 +65,11 @@ def test_tables_and_settings_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"t\.csv:2: 2 cells under a header of 4"):
         read_captioned_clips(CaptionedSource(str(tmp_path), str(tmp_path / "t.csv"), **SOURCE))
     for name, content, message in (
-        ("t.jsonl", b"{no", "a line that is no JSON"),
+        (
+            "t.jsonl",
+            b'{"id": "a", "first": "A", "second": "B", "licence": ""}\n{no',
+            r"t\.jsonl:2: the line is no JSON: .*column 2",
+        ),
         ("t.parquet", b"no", "is no parquet table"),
         ("t.csv", b"id,first,second,licence\n\xff,a,b,c\n", "is no table in UTF-8"),
         ("t.txt", b"", "is of kind '.txt'; tables of captions are read from .csv"),

@@ -41,7 +41,8 @@ from spatial_audio_lm.language.attributes import (
         (-35.1, None),
         (-35.0, "front"),
         (270.0, "right"),
-        (450.0, "left"),
+        (-270.0, "left"),
+        (360.0, "front"),
     ],
 )
 def test_direction(azimuth_deg: float, word: str | None) -> None:
@@ -80,7 +81,15 @@ def test_unknown_numbers_give_no_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"azimuth_deg": math.nan}, {"distance_m": math.inf}, {"distance_m": -0.1}, {"t30_s": -1.0}]
+    "numbers",
+    [
+        {"azimuth_deg": math.nan},
+        {"azimuth_deg": 360.1},
+        {"elevation_deg": -90.1},
+        {"distance_m": math.inf},
+        {"distance_m": -0.1},
+        {"t30_s": -1.0},
+    ],
 )
 def test_impossible_numbers_are_refused(numbers: dict[str, float]) -> None:
     with pytest.raises(DataError, match=next(iter(numbers))):
