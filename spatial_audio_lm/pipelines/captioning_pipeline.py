@@ -26,6 +26,7 @@ class SpatialAudioCaptioningPipeline(RecordingPipeline):
     _load_processor = True
     _load_feature_extractor = False
     _load_tokenizer = False
+    _model_type = "spatial_captioner"
     _preprocess_options = ("format",)
     _forward_options = ("mono", "max_new_tokens", "num_beams")
 

@@ -25,6 +25,7 @@ class SpatialAudioQuestionAnsweringPipeline(RecordingPipeline):
     _load_processor = True
     _load_feature_extractor = False
     _load_tokenizer = False
+    _model_type = "bat"
     _preprocess_options = ("question", "format")
     _forward_options = ("mono", "max_new_tokens", "num_beams")
 

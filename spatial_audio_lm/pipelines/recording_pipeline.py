@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers.pipelines.base import Pipeline
 
-from spatial_audio_lm.errors import AudioValueError, ConfigError, SpatialAudioError
+from spatial_audio_lm.errors import AudioValueError, CheckpointError, ConfigError, SpatialAudioError
 from spatial_audio_lm.pipelines.recording_files import recording_info
 from spatial_audio_lm.pipelines.recordings import WITH_RATE, Recording, given_recording
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
@@ -16,17 +16,25 @@ logger = logging.getLogger(__name__)
 class RecordingPipeline(Pipeline):
     """A pipeline that hears one recording, or each of many.
 
-    A class of it names the options of its three steps; `None` leaves an option out.
+    A class of it names the type of its models and the options of its three steps; `None` leaves an option out.
+
+    Raises:
+        CheckpointError: A model of another type.
     """
 
     _load_image_processor = False
     _load_video_processor = False
+    _model_type: str
     _preprocess_options: tuple[str, ...] = ()
     _forward_options: tuple[str, ...] = ()
     _postprocess_options: tuple[str, ...] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self.model.config.model_type != self._model_type:
+            raise CheckpointError(
+                f"the model is of type {self.model.config.model_type!r}; this pipeline needs {self._model_type!r}"
+            )
         self._rates_told: set[int] = set()
 
     def __call__(self, audios: Recording | list[Recording] | tuple[Recording, ...], **kwargs: Any) -> Any:

@@ -30,6 +30,7 @@ class ZeroShotSpatialAudioClassificationPipeline(RecordingPipeline):
     _load_processor = False
     _load_feature_extractor = True
     _load_tokenizer = True
+    _model_type = "elsa"
     _preprocess_options = ("candidate_labels", "hypothesis_template", "format")
     _postprocess_options = ("detailed",)
 

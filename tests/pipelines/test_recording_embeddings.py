@@ -85,7 +85,10 @@ def test_a_file_gives_what_the_whole_recording_gives(
             torch.testing.assert_close(found.embeddings, expected, atol=2e-5, rtol=1e-4, msg=f"{samples} samples")
             assert (found.start_s, found.end_s) == ((0.0,), (whole.duration_s,))
             assert found.resampled_from == (own_rate if own_rate != rate else None)
-            assert found.file == str(tmp_path / "long.wav") and found.warnings == whole.warnings
+            assert found.file == str(tmp_path / "long.wav")
+            low = [f"nothing above {own_rate / 2:g} Hz"] if own_rate < rate else []
+            for warning, said in zip(found.warnings, [*whole.warnings, *low], strict=True):
+                assert said in warning
 
 
 @pytest.mark.parametrize("name, pooling", [("wavjepa_nat", "channels"), ("gram", "cls"), ("gram", "mean")])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from transformers import Pipeline, pipeline
 
-from spatial_audio_lm.errors import AudioFileError, AudioValueError, ConfigError, SampleRateError
+from spatial_audio_lm.errors import AudioFileError, AudioValueError, CheckpointError, ConfigError, SampleRateError
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
 RATE = 16_000
@@ -41,6 +41,15 @@ def door(request):
     model, channels, needed = TASKS[request.param]
     samples = 0.1 * np.random.default_rng(5).standard_normal((channels, 2 * RATE)).astype(np.float32)
     return Door(pipeline(request.param, model=request.getfixturevalue(model), **needed), samples, needed)
+
+
+def test_a_model_of_another_type_is_named(tiny_captioner, tiny_bat):
+    for task, model, types in (
+        ("spatial-audio-question-answering", tiny_captioner, "'spatial_captioner'; this pipeline needs 'bat'"),
+        ("spatial-audio-captioning", tiny_bat, "'bat'; this pipeline needs 'spatial_captioner'"),
+    ):
+        with pytest.raises(CheckpointError, match=types):
+            pipeline(task, model=model)
 
 
 def test_an_option_that_there_is_not_is_named_beside_those_that_there_are(door):
