@@ -27,7 +27,7 @@ from spatial_audio_lm.models.bat.ear_bat import Ear
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.worker_processes import start_worker
 
-CACHE_VERSION = 1  # to be raised when what an ear hears of a recording changes: caches of before are refused then
+CACHE_VERSION = 2  # to be raised when what an ear hears of a recording changes: caches of before are refused then
 _AT_ONCE = 8  # recordings an ear hears in one batch
 
 

@@ -8,6 +8,7 @@ import torch
 
 from spatial_audio_lm import DSpASTConfig, DSpASTForSELD, DSpASTForSoundEventLocalization
 from spatial_audio_lm.errors import ConfigError, DataError
+from spatial_audio_lm.models.dspast.told_sounds import ABOVE_DEG, LOUDNESS, TOWARDS_DEG, told_dim
 from tests.models.model_cases import SMALL_DSPAST, noise, seld_labels
 
 PER_SOUND = {"readout": "pooled", "place_per_sound": True, "drop_mel_patches": 0.0}
@@ -122,32 +123,35 @@ def test_named_errors() -> None:
 
 @pytest.mark.parametrize("adacos", [True, False])
 @torch.no_grad()
-def test_tokens_for_language_models_tell_what_the_heads_answer(adacos: bool) -> None:
-    """The probabilities come back from a token linearly, and a sound that is not there says little."""
-    model = small(adacos=adacos, head_init_std=1.0, branch_dim=40, num_told_sounds=3)
-    outputs = model(features())
-    tokens = model.readout_tokens(outputs.last_hidden_state, features())
-    assert outputs.sound_tokens.shape == (3, 5, 120) and tokens.shape == (3, 3, 120)
+def test_what_a_language_model_is_told(adacos: bool) -> None:
+    """Which sounds are there, and of each on which side of every border, times its own probability."""
+    model = small(adacos=adacos, head_init_std=1.0, num_told_sounds=3)
+    config, outputs = model.config, model(features())
+    told = model.readout_tokens(outputs.last_hidden_state, features())
+    assert told.shape == (3, 3, told_dim(config))
     first = outputs.event_logits.argsort(dim=-1, descending=True)[:, :3]
     rows = torch.arange(3)[:, None]
-    distance, direction, event = tokens.split(40, dim=-1)
-
-    def vectors(head: str) -> torch.Tensor:
-        return torch.nn.functional.normalize(getattr(model, f"{head}_head").weight, dim=-1)
+    there = outputs.event_logits.sigmoid()[rows, first]
+    counts = (5, len(TOWARDS_DEG), len(ABOVE_DEG), config.num_distance_bins - 1)
+    parts = [part / loud for part, loud in zip(told.split(counts, dim=-1), LOUDNESS.values(), strict=True)]
+    which, azimuth, elevation, distance = parts
+    assert torch.equal(which.argmax(-1), first)
+    torch.testing.assert_close(which.sum(-1), there)
 
     def probabilities(head: str) -> torch.Tensor:
         return model.class_scores(head, outputs[f"{head}_logits"]).softmax(-1)[rows, first]
 
-    both = torch.cat([vectors("azimuth"), vectors("elevation")])
-    expected = torch.cat([probabilities("azimuth"), probabilities("elevation")], dim=-1)
-    there = outputs.event_logits.sigmoid()[rows, first][..., None]
-    torch.testing.assert_close(direction @ torch.linalg.pinv(both), there * expected, atol=1e-4, rtol=0)
-    torch.testing.assert_close(
-        distance @ torch.linalg.pinv(vectors("distance")), there * probabilities("distance"), atol=1e-4, rtol=0
-    )
-    torch.testing.assert_close(event.norm(dim=-1, keepdim=True), there)
-    alike = torch.nn.functional.cosine_similarity(event, vectors("event")[first], dim=-1)
-    torch.testing.assert_close(alike, torch.ones(3, 3))
+    degrees = config.bins.azimuth_deg(torch.arange(config.num_azimuth_bins))
+    for towards, told_of in zip(TOWARDS_DEG, azimuth.unbind(-1), strict=True):
+        side = torch.deg2rad(degrees - towards).cos().round(decimals=5).sign()
+        torch.testing.assert_close(told_of, there * (probabilities("azimuth") @ side))
+    degrees = config.bins.elevation_deg(torch.arange(config.num_elevation_bins))
+    for border, told_of in zip(ABOVE_DEG, elevation.unbind(-1), strict=True):
+        above = probabilities("elevation")[..., degrees > border].sum(-1)
+        below = probabilities("elevation")[..., degrees < border].sum(-1)
+        torch.testing.assert_close(told_of, there * (above - below))
+    nearer = probabilities("distance").cumsum(-1)[..., :-1]
+    torch.testing.assert_close(distance, there[..., None] * (1 - 2 * nearer))
 
 
 @torch.no_grad()

@@ -12,10 +12,10 @@ goes in, its `last_hidden_state` `(batch, tokens, hidden_size)` comes out.
                      spatial vector and its direction                     for the direction if it has pools
 
 SpatialAST and DSpAST can be heard with, or by nothing but, what their trained heads read of the whole recording
-(`hears` of BAT's configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its
-branches joined, and of `DSpASTForSELD` one for each of the most probable sounds. Alone, they are joined to one wide
-token, so that the Q-Former need not learn where to look. Direction and distance of a clip lie there readily, where the
-patches have them in pieces.
+(`hears` of the configuration): tokens of the same width that stand first, three of SpatialAST, one of DSpAST with its
+branches joined. Alone, they are joined to one wide token, so that the Q-Former need not learn where to look. Direction
+and distance of a clip lie there readily, where the patches have them in pieces. `DSpASTForSELD` tells the answers of
+its heads for each of the most probable sounds (models/dspast/told_sounds.py), joined too, and never beside tokens.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,6 +31,7 @@ from spatial_audio_lm.errors import AudioValueError, ConfigError
 from spatial_audio_lm.models.dspast.configuration_dspast import BRANCHES
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
 from spatial_audio_lm.models.dspast.modeling_dspast_seld import DSpASTForSELD
+from spatial_audio_lm.models.dspast.told_sounds import told_dim
 from spatial_audio_lm.models.spatial_ast.configuration_spatial_ast import SpatialASTConfig
 from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTForSoundEventLocalization
 
@@ -65,15 +66,11 @@ class AudioTokens:
 
 def token_dim(config: PretrainedConfig, hears: str = "tokens") -> int:
     """Width of the tokens of an encoder with this configuration, and of what is heard of it."""
+    if hears == "readout" and getattr(config, "place_per_sound", False):
+        return min(config.num_told_sounds, config.num_labels) * told_dim(config)
     dim, _ = _EARS.get(config.model_type, (_plain_dim, _plain_tokens))
-    return dim(config) * (num_readout_tokens(config) if hears == "readout" else 1)
-
-
-def num_readout_tokens(config: Any) -> int:
-    """How many tokens the heads of an encoder with this configuration tell."""
-    if getattr(config, "place_per_sound", False):
-        return min(config.num_told_sounds, config.num_labels)
-    return len(BRANCHES) if config.model_type == SpatialASTConfig.model_type else 1
+    joined = len(BRANCHES) if hears == "readout" and config.model_type == SpatialASTConfig.model_type else 1
+    return dim(config) * joined
 
 
 def encoder_class(config: PretrainedConfig, hears: str) -> Any:
@@ -91,7 +88,14 @@ def encoder_class(config: PretrainedConfig, hears: str) -> Any:
         raise ConfigError(
             f"hears is {hears!r}, and {model_type} has no heads that read: those of {', '.join(READOUT_MODELS)} do"
         )
-    return DSpASTForSELD if getattr(config, "place_per_sound", False) else READOUT_MODELS[model_type]
+    if not getattr(config, "place_per_sound", False):
+        return READOUT_MODELS[model_type]
+    if hears == "readout_and_tokens":
+        raise ConfigError(
+            f"hears is {hears!r}, and what a model with a place for each sound tells of them is not as wide as its "
+            "tokens: hear 'readout', or 'tokens'"
+        )
+    return DSpASTForSELD
 
 
 def load_encoder(folder: str | PathLike[str], hears: str) -> PreTrainedModel:

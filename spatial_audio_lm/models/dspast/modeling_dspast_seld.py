@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
@@ -22,6 +21,7 @@ from spatial_audio_lm.errors import ConfigError, DataError
 from spatial_audio_lm.layers.event_localization import EventLocalizationOutput
 from spatial_audio_lm.models.dspast.configuration_dspast import BRANCHES, DSpASTConfig
 from spatial_audio_lm.models.dspast.modeling_dspast import DSpASTForSoundEventLocalization
+from spatial_audio_lm.models.dspast.told_sounds import told_sounds
 
 PLACE = ("azimuth_deg", "elevation_deg", "distance_m")  # of data/binaural_scenes.py
 
@@ -94,34 +94,19 @@ class DSpASTForSELD(DSpASTForSoundEventLocalization):
             super()._init_weights(module)
 
     def readout_tokens(self, tokens: Tensor, input_features: Tensor) -> Tensor:
-        """What the heads answer of the most probable sounds, as one token each beside the encoder's.
-
-        Every answer is told in the head's own vectors, of length 1: their mean, weighted by the probabilities of the
-        bins, and of the event its one vector. So answers that are as probable as others remain so, and nothing is left
-        for a language model to learn but to read them. All of it times the probability of the sound: one that is not
-        there says little of where it would be.
+        """What the heads answer of the most probable sounds, as one token each (see told_sounds.py).
 
         Args:
             tokens: `last_hidden_state` of all branches, `(batch, tokens, 3 * branch_dim)`.
             input_features: what they were made of, `(batch, maps, frames, mels)`.
 
         Returns:
-            `(batch, num_told_sounds, 3 * branch_dim)`, the most probable sound first; the branches joined as in
-            `tokens`.
+            `(batch, num_told_sounds, told_dim(config))`, the most probable sound first.
         """
         logits = self._logits(self._sounds(tokens, input_features))
-        told = {
-            head: self.class_scores(head, logits[head]).softmax(-1) @ normalize(self._head(head).weight, dim=-1)
-            for head in ("distance", "azimuth", "elevation")
-        }
-        event = normalize(self.event_head.weight, dim=-1).expand_as(told["distance"])
-        every = torch.cat([told["distance"], told["azimuth"] + told["elevation"], event], dim=-1)
-        every = every * logits["event"].sigmoid()[..., None]
-        first = logits["event"].topk(min(self.config.num_told_sounds, self.config.num_labels), dim=-1).indices
-        return every.gather(1, first[..., None].expand(-1, -1, every.shape[-1]))
-
-    def _head(self, head: str) -> Any:
-        return getattr(self, f"{head}_head")
+        heads = ("azimuth", "elevation", "distance")
+        probabilities = {head: self.class_scores(head, logits[head]).softmax(-1) for head in heads}
+        return told_sounds(self.config, logits["event"], probabilities)
 
     def _sounds(self, tokens: Tensor, input_features: Tensor) -> Tensor:
         """What the heads read of each sound, `(batch, labels, 3 * branch_dim)`."""
