@@ -3,7 +3,7 @@
 import json as json_format
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from spatial_audio_lm.cli.output import print_error, print_json, print_warnings,
 from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.pipelines.answers import file_field
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def embed(
@@ -41,22 +44,22 @@ def embed(
     end_s}, `resampled_from` a JSON object of the files that were resampled and their rates in Hz. A file that cannot be
     used is reported, the others go on, and the exit status is 1.
     """
-    import torch
-    from safetensors.torch import save
-
-    from spatial_audio_lm.cli.loading import load_embedding_engine
-    from spatial_audio_lm.pipelines.recording_embeddings import RecordingEmbedder
     from spatial_audio_lm.pipelines.recording_files import unusable_files
 
     unusable = unusable_files(files)
-    engine = load_embedding_engine(model, pooling, mono) if len(unusable) < len(set(files)) else None
-    about, rate = {"model": model, "normalized": "l2", "pooling": "joint"}, None
-    if isinstance(engine, RecordingEmbedder):
-        about |= {"normalized": "no", "pooling": engine.encoder.pooling}
-        rate = engine.encoder.sampling_rate
-    elif engine is not None:
-        rate = engine.sample_rate
-    vectors: list[torch.Tensor] = []
+    engine, rate = None, None
+    about = {"model": model, "normalized": "l2", "pooling": "joint"}
+    if len(unusable) < len(set(files)):
+        from spatial_audio_lm.cli.loading import load_embedding_engine
+        from spatial_audio_lm.pipelines.recording_embeddings import RecordingEmbedder
+
+        engine = load_embedding_engine(model, pooling, mono)
+        if isinstance(engine, RecordingEmbedder):
+            about |= {"normalized": "no", "pooling": engine.encoder.pooling}
+            rate = engine.encoder.sampling_rate
+        else:
+            rate = engine.sample_rate
+    vectors: list[Tensor] = []
     rows: list[dict[str, Any]] = []
     reports: list[dict[str, Any]] = []
     resampled: dict[str, int] = {}
@@ -92,6 +95,9 @@ def embed(
             advance(number + 1, len(files))
     if not rows:
         raise DataError(f"none of the {len(files)} files could be embedded; {out.name} was not written")
+    import torch
+    from safetensors.torch import save
+
     table = torch.cat(vectors)
     about |= {"rows": json_format.dumps(rows), "resampled_from": json_format.dumps(resampled)}
     write_whole(out, save({"embeddings": table}, metadata=about))
