@@ -106,7 +106,7 @@ def test_sounds_heights_and_rooms_are_better_than_chance(scenes: list[Captioned]
 
 
 def test_captions_end_by_themselves_and_are_read_whole(scenes: list[Captioned]) -> None:
-    assert all(scene.said.complete and scene.said.sounds and 0 < scene.said.confidence <= 1 for scene in scenes)
+    assert all(scene.said.complete and scene.said.sounds and 0.1 < scene.said.confidence <= 1 for scene in scenes)
     assert len({scene.said.caption for scene in scenes}) > SCENES / 2
 
 
