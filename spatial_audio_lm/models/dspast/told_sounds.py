@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from spatial_audio_lm.layers.localization_bins import LocalizationBins
+from spatial_audio_lm.signal.conventions import wrap_azimuth_deg
 
 # Upright planes through the head, by the direction that counts as their side: front, front left, left, behind left.
 TOWARDS_DEG = (0.0, 45.0, 90.0, 135.0)
@@ -54,9 +55,9 @@ def _sides(bins: LocalizationBins) -> dict[str, Tensor]:
     azimuth = bins.azimuth_deg(torch.arange(bins.num_azimuth_bins).double())
     elevation = bins.elevation_deg(torch.arange(bins.num_elevation_bins).double())
     distance = bins.distance_m(torch.arange(bins.num_distance_bins).double())
-    towards = torch.cos(torch.deg2rad(azimuth[:, None] - torch.tensor(TOWARDS_DEG)))
+    away = wrap_azimuth_deg(azimuth[:, None] - torch.tensor(TOWARDS_DEG)).abs()
     return {
-        "azimuth": torch.where(towards.abs() < 1e-6, 0.0, towards.sign()),
+        "azimuth": (90.0 - away).sign(),
         "elevation": (elevation[:, None] - torch.tensor(ABOVE_DEG)).sign(),
         "distance": (distance[:, None] - (distance[1:] + distance[:-1]) / 2).sign(),
     }
