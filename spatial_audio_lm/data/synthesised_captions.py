@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from spatial_audio_lm.data.captioned_clips import CaptionedSource
-from spatial_audio_lm.files import write_whole
+from spatial_audio_lm.files import remove_unfinished, write_whole
 from spatial_audio_lm.language.vocabulary import sound_class
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.simulation.sounds import SOUND_KINDS, synthesize
@@ -33,6 +33,7 @@ def synthesised_source(
     writer.writerow(["file_name", "caption_1", "caption_2", "licence"])
     kinds = list(SOUND_KINDS)
     silence = torch.zeros(round(SILENCE_S * sample_rate))
+    remove_unfinished(folder / "audio")
     for number in range(num_clips):
         kind, seed = kinds[number % len(kinds)], first_seed + number // len(kinds)
         sound = torch.as_tensor(synthesize(kind, seed, sample_rate, seconds))

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from spatial_audio_lm.language.answers import read_names
 from spatial_audio_lm.language.attributes import SpatialAttributes
+from spatial_audio_lm.language.caption_sounds import read_caption_sounds
 from spatial_audio_lm.language.parsing import parse_attributes
 
 
@@ -52,7 +52,7 @@ class WrittenCaption:
         attributes = parse_attributes(text)
         if reason is not None:
             attributes = replace(attributes, direction=None, elevation=None, distance=None)
-        sounds = read_names(text, names).names or None
+        sounds = read_caption_sounds(text, names) or None
         return cls(caption=text, sounds=sounds, attributes=attributes, reason=reason, **about)
 
     def to_dict(self) -> dict[str, Any]:
