@@ -169,11 +169,6 @@ def given_recording(audio: Any) -> SpatialAudio | str | os.PathLike[str]:
         fields["array"] = fields.pop("raw")
     if "array" in fields and fields.get("sampling_rate") is None:
         raise SampleRateError(f"the dictionary has an array and no sampling_rate: give {WITH_RATE}")
-    kind = str(getattr(fields.get("array"), "dtype", ""))
-    if "complex" in kind:
-        raise AudioValueError(
-            f"samples of type {kind} are no waveform; expected real floating point, -1 to 1: turn a spectrum back first"
-        )
     return spatial_audios(fields)[0]
 
 

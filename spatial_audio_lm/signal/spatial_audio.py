@@ -158,6 +158,11 @@ class SpatialAudio:
             tensor = array.detach() if isinstance(array, torch.Tensor) else torch.as_tensor(np.asarray(array))
         except (TypeError, ValueError) as error:
             raise AudioValueError(f"samples of type {type(array).__name__} are no array of numbers: {error}") from error
+        if tensor.is_complex():
+            raise AudioValueError(
+                f"samples of type {tensor.dtype} are no waveform; expected real floating point, -1 to 1: turn a "
+                "spectrum back first"
+            )
         if not tensor.is_floating_point():
             raise AudioValueError(
                 f"samples of type {tensor.dtype} have no known full scale; expected floating point, -1 to 1: "
