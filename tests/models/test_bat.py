@@ -438,7 +438,7 @@ def test_questions_and_recordings_have_to_fit() -> None:
         model(QUESTION[:, 4:], **inputs)
     more = QUESTION.clone()
     more[1, 4] = 60
-    with pytest.raises(AudioValueError, match="question 1 has 5 placeholders; a recording is 4"):
+    with pytest.raises(AudioValueError, match="question 2 has 5 placeholders; a recording is 4"):
         model(more, **inputs)
     with pytest.raises(AudioValueError, match="either audio_hidden_states or input_features"):
         model(QUESTION, **inputs, audio_hidden_states=torch.zeros(2, 11, 64))

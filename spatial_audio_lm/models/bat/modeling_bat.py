@@ -162,7 +162,7 @@ class BatForConditionalGeneration(BatPreTrainedModel, GenerationMixin):
         wrong = [index for index, count in enumerate(counts) if count not in (0, size)]
         if wrong:
             raise AudioValueError(
-                f"question {wrong[0]} has {counts[wrong[0]]} placeholders; a recording is {size} of them: use the "
+                f"question {wrong[0] + 1} has {counts[wrong[0]]} placeholders; a recording is {size} of them: use the "
                 "processor saved with this model, and do not cut what it gives"
             )
         asked, heard = sum(count > 0 for count in counts), 0 if audio_embeds is None else len(audio_embeds)

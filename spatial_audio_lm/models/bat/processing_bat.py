@@ -11,6 +11,7 @@ from spatial_audio_lm.features.audio_inputs import AudioInput
 from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS, named_audio_inputs
 from spatial_audio_lm.models.bat.conversation_bat import read_conversation
 from spatial_audio_lm.models.bat.padding_bat import padded_inputs
+from spatial_audio_lm.models.bat.texts_bat import checked_texts
 
 AUDIO_TOKEN = "<|audio|>"
 # The published prompt; nothing stands between its last colon and the answer.
@@ -91,14 +92,15 @@ class BatProcessor(ProcessorMixin):
             ends it; and the recordings' features.
 
         Raises:
-            TextError: no question, an empty one, or not as many answers as questions.
+            TextError: no question, an empty one, one with a special token of the tokenizer (the placeholder of the
+                recording among them), or not as many answers as questions.
             AudioValueError: a question without a recording, or not as many recordings as questions.
             ConfigError: an unknown `return_tensors`.
             SpatialAudioError: recordings that the encoder cannot hear; the message names the way out.
         """
         if return_tensors not in ("pt", "np"):
             raise ConfigError(f"return_tensors is {return_tensors!r}; expected 'pt' or 'np'")
-        questions = _sentences(text, "text")
+        questions = self._texts(text, "question")
         if audio is None:
             raise AudioValueError(
                 f"{len(questions)} questions and no recording: give audio (tokenize_questions makes the tokens alone)"
@@ -128,10 +130,10 @@ class BatProcessor(ProcessorMixin):
             `input_ids`, `attention_mask`, and with answers `labels`.
 
         Raises:
-            TextError: an empty question, or not as many answers as questions.
+            TextError: no question, an empty one, one with a special token, or not as many answers as questions.
         """
-        questions = _sentences(text, "text")
-        answers = [None] * len(questions) if answer is None else _sentences(answer, "answer")
+        questions = self._texts(text, "question")
+        answers = [None] * len(questions) if answer is None else self._texts(answer, "answer")
         if len(answers) != len(questions):
             raise TextError(f"{len(questions)} questions and {len(answers)} answers: give one answer a question")
         places = [self.audio_token_id] * (self.num_query_tokens if with_audio else 0)
@@ -158,6 +160,9 @@ class BatProcessor(ProcessorMixin):
             # of another prompt than the model is asked with. Here prompts in training are those of generation.
             whole = prompt + self.tokenizer(answer, add_special_tokens=False)["input_ids"]
         return prompt, [*whole[len(prompt) :], self.tokenizer.eos_token_id]
+
+    def _texts(self, given: Any, kind: str) -> list[str]:
+        return checked_texts(given, kind, self.tokenizer, self.audio_token)
 
     def _text_ids(self, text: str) -> list[int]:
         """A text with what the tokenizer begins one with, and without an end."""
@@ -215,10 +220,3 @@ class BatProcessor(ProcessorMixin):
             raise TextError("some conversations have an answer and some have none: give them in two calls")
         inputs = self([a.text for a in asked], [a.audio for a in asked], answers or None, **kwargs)
         return inputs if return_dict else inputs["input_ids"]
-
-
-def _sentences(text: Any, name: str) -> list[str]:
-    sentences = [text] if isinstance(text, str) else list(text or ())
-    if not sentences or any(not isinstance(sentence, str) or not sentence.strip() for sentence in sentences):
-        raise TextError(f"{name} is {text!r}; expected one or more sentences, none of them empty")
-    return sentences
