@@ -1,4 +1,4 @@
-"""`spatial-audio-lm ask FILE "question" ["question" ...]`: any question about a recording, answered in words."""
+"""`spatial-audio-lm ask FILE "question" ["question" ...]`: questions about a recording, answered in words."""
 
 import os
 from typing import TYPE_CHECKING, Annotated
@@ -32,7 +32,7 @@ def ask(
 ) -> None:
     """Answer questions about a recording, which is heard once for all of them.
 
-    Example: spatial-audio-lm ask garden.wav "Which sound is on the left?" "Is the dog closer than the rain?"
+    Example: spatial-audio-lm ask garden.wav "What do you hear?" "In which direction and how far is the sound?"
 
     A percentage is the model's own probability of exactly that answer. A long recording is heard in windows, and each
     question is answered by the loud one whose answer is most probable; --json has all of them.

@@ -107,7 +107,7 @@ def _root(
 
 for _command, _summary in (
     (query, "Which sentence fits a recording, from where, when."),
-    (ask, "Answer any question about a recording."),
+    (ask, "Answer questions about a recording in words."),
     (caption, "Say what a recording holds, and where."),
     (locate, "From where the sound of each recording comes."),
     (embed, "Write recordings as vectors."),

@@ -1,9 +1,9 @@
-"""The engine for questions: asks recordings anything, with a BAT that is loaded once.
+"""The engine for questions: asks recordings questions, with a BAT that is loaded once.
 
     >>> from spatial_audio_lm import QuestionAnswerer
     >>> ask = QuestionAnswerer.from_pretrained("bat-tiny")
-    >>> (said,) = ask.ask("clip.wav", "Is the dog to the left of the rain?")
-    >>> said.best.text, said.best.yes, said.best.confidence
+    >>> (said,) = ask.ask("clip.wav", "In which direction and at what distance is the sound?")
+    >>> said.best.text, said.best.left_right, said.best.distance_m
 
 It resamples to the rate of the model's ear and says so (`resampled_from`); nothing else is changed silently.
 """
@@ -278,7 +278,7 @@ def checked_questions(questions: str | Iterable[str] | None) -> list[str]:
         TextError: No question at all, an empty one, something that is no text, or one that is too long.
     """
     if questions is None or (not isinstance(questions, str) and isinstance(questions, Sequence) and not questions):
-        raise TextError("no question was given: ask one, as in question='Is the dog to the left of the rain?'")
+        raise TextError("no question was given: ask one, as in question='What do you hear?'")
     return checked_sentences(questions)
 
 

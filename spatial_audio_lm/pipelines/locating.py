@@ -46,7 +46,6 @@ _CLASSES: dict[str, tuple[Any, Any]] = {
     "spatial_ast": (SpatialASTForSoundEventLocalization, SpatialASTFeatureExtractor),
 }
 EVENT_MODEL_TYPES = tuple(_CLASSES)
-_DEAD_EAR = 1e-5  # of the other ear's energy (50 dB); the shadow of a head is 20 to 40 dB deep
 _BATCH = 8  # windows that go through the model together
 _SHORT_S = 0.25  # of recordings so short that a direction means little
 
@@ -143,7 +142,7 @@ class SoundEventLocator:
         resampled_from: int | None = None
         warnings: tuple[str, ...] = ()
         stretches = recording.stretches(self.whole_s, self.window_s, self.window_s / 2)
-        while batch := [_with_one_ear_known(stretch) for stretch in itertools.islice(stretches, _BATCH)]:
+        while batch := list(itertools.islice(stretches, _BATCH)):
             windows += self._windows(recording, batch, threshold)
             resampled_from, warnings = batch[-1].notes(self.sample_rate)
             if progress is not None:
@@ -266,18 +265,6 @@ def _require_ears(recording: OpenRecording, audio: SpatialAudio) -> None:
             f"binaural recording (left, right), or ask a model that hears ambisonics (--model {DEFAULT_QUERY_MODEL}, "
             "SpatialQuery)"
         )
-
-
-def _with_one_ear_known(stretch: Stretch) -> Stretch:
-    """A window of which one channel is dead has no direction: no head shades an ear so much."""
-    audio = stretch.audio
-    if stretch.reason is not None or audio.format != "binaural":
-        return stretch
-    energy = audio.waveform.double().square().sum(-1)
-    if float(energy.min()) >= float(energy.max()) * _DEAD_EAR:
-        return stretch
-    side = ("left", "right")[int(energy.argmin())]
-    return replace(stretch, reason=f"one ear: the {side} channel is silent beside the other")
 
 
 def _two_ears(audio: SpatialAudio) -> SpatialAudio:

@@ -9,7 +9,7 @@ from spatial_audio_lm.pipelines.recordings import Recording, given_recording
 
 
 class SpatialAudioQuestionAnsweringPipeline(RecordingPipeline):
-    """Answers any question about what sounds in a recording, and where.
+    """Answers questions about what sounds in a recording, and where.
 
     A recording at another rate than the model's is resampled, which is logged once a rate and said in the answer. One
     longer than the model hears at once is heard in windows; see `QuestionAnswerer.ask`.
@@ -18,8 +18,8 @@ class SpatialAudioQuestionAnsweringPipeline(RecordingPipeline):
         >>> import spatial_audio_lm
         >>> from transformers import pipeline
         >>> ask = pipeline("spatial-audio-question-answering", model=folder)
-        >>> ask("clip.wav", question="Is the dog to the left of the rain?")["answer"]
-        'yes'
+        >>> ask("clip.wav", question="Where is the sound, and how far away?")["answer"]
+        'left, front, above; 1.5m'
     """
 
     _load_processor = True

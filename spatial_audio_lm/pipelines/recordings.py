@@ -23,6 +23,7 @@ WINDOW_S = 4.0
 HOP_S = 2.0
 WITH_RATE = "{'array': ..., 'sampling_rate': ...}"  # how every door takes samples
 _NOTHING_TO_HEAR = ("silence", "no pressure")  # how such reasons begin
+_DEAD_EAR = 1e-5  # of the other ear's energy (50 dB); the shadow of a head is 20 to 40 dB deep
 
 Recording = SpatialAudio | str | os.PathLike[str] | Mapping[str, Any]
 
@@ -111,7 +112,7 @@ class OpenRecording:
             hop_s: From the begin of one to the next.
         """
         for start_s, audio in self._windows(whole_s, window_s, hop_s):
-            reason = no_direction_reason(audio)
+            reason = no_direction_reason(audio) or _one_ear_reason(audio)
             if audio.format == "mono":  # has no direction whatever it holds; two ears of it are asked for silence
                 both = replace(audio, waveform=audio.waveform.expand(2, -1), format="binaural")
                 two_ears = no_direction_reason(both)
@@ -133,6 +134,17 @@ class OpenRecording:
                 yield start_s, self.audio.crop(start_s, start_s + window_s)
                 number += 1
             yield start_s, self.audio.crop(start_s, self.duration_s)
+
+
+def _one_ear_reason(audio: SpatialAudio) -> str | None:
+    """Why a window of which one ear is dead has no direction: no head shades an ear so much."""
+    if audio.format != "binaural":
+        return None
+    energy = audio.waveform.double().square().sum(-1)
+    if float(energy.min()) >= float(energy.max()) * _DEAD_EAR:
+        return None
+    side = ("left", "right")[int(energy.argmin())]
+    return f"one ear: the {side} channel is silent beside the other"
 
 
 def missing_band(rate: int, sample_rate: int) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ class SpokenAnswer:
         above_below: "above" or "below".
         distance_m: Metres.
         sounds: Names of sounds, each as its class is called.
-        reason: Why the recording has no direction ("mono: ...", "identical channels: ..."): then sides and distance
-            are None, whatever the words say; None if it may have one.
+        reason: Why the recording has no direction ("mono: ...", "identical channels: ..."): then yes, sides and
+            distance are None, whatever the words say; None if it may have one.
         start_s: Where the stretch begins.
         end_s: Where it ends.
         level_db: Its mean level in decibels below full scale.
@@ -60,13 +60,14 @@ class SpokenAnswer:
             reason: Why the recording has no direction, if it has none.
             **about: The attributes that are not read.
         """
-        answer = cls(text=text, yes=read_yes_no(text), reason=reason, **about)
+        answer = cls(text=text, reason=reason, **about)
         answer = replace(answer, sounds=read_names(text, names).names or None)
         if reason is not None:
             return answer
         front_behind, left_right, above_below = (read_side(text, axis) for axis in AXES)
         return replace(
             answer,
+            yes=read_yes_no(text),
             left_right=left_right,
             front_behind=front_behind,
             above_below=above_below,

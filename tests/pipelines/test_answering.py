@@ -123,11 +123,14 @@ def test_mono_is_refused_or_heard_without_a_direction(answerer, make_ears, tmp_p
     with pytest.raises(ChannelError, match=r"mono\.wav: .*is mono .1 channels., this dspast hears binaural.*duplicate"):
         answerer.ask(tmp_path / "mono.wav", WHERE)
     where, yes = (said.best for said in answerer.ask(tmp_path / "mono.wav", [WHERE, YES_NO], mono="duplicate"))
-    assert where.text == LEARNED[WHERE] and where.reason.startswith("mono") and yes.yes is True
+    assert where.text == LEARNED[WHERE] and where.reason.startswith("mono") and yes.yes is None
     assert all(getattr(where, name) is None for name in PLACE)
     alike = SpatialAudio.from_array(make_ears().waveform[:1].expand(2, -1), RATE)
     (said,) = answerer.ask(alike, WHERE)
     assert said.best.reason.startswith("identical channels") and said.best.left_right is None
+    dead = SpatialAudio.from_array(make_ears().waveform * torch.tensor([[1.0], [0.0]]), RATE)
+    where, yes = (said.best for said in answerer.ask(dead, [WHERE, YES_NO]))
+    assert where.reason.startswith("one ear: the right channel") and where.left_right is None and yes.yes is None
     with pytest.raises(ConfigError, match="duplicate"):
         answerer.ask(alike, WHERE, mono="double")
 

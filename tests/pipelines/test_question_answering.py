@@ -96,7 +96,7 @@ def test_the_default_is_the_packaged_model():
 
 
 def test_wrong_calls_name_the_way_out(ask, ears_clip, clip, make_ears, tmp_path):
-    with pytest.raises(TextError, match=r"no question.*question='Is the dog"):
+    with pytest.raises(TextError, match=r"no question.*question='What do you hear"):
         ask(str(ears_clip))
     with pytest.raises(TextError, match="empty"):
         ask(str(ears_clip), question=["Is it?", " "])
