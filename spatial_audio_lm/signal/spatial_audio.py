@@ -328,10 +328,8 @@ class SpatialAudio:
         wanted = (format,) if isinstance(format, str) else format
         if wanted is not None and self.format not in wanted:
             names = " or ".join(f"{name} ({CHANNELS_OF_FORMAT[name]} channels)" for name in wanted)
-            raise ChannelError(
-                f"audio is {self.format} ({self.num_channels} channels); expected {names}: "
-                "give a recording of that kind, declare the file's format if it is one, or keep one channel as mono"
-            )
+            way_out = "give a recording of that kind" + (", or keep one channel as mono" if "mono" in wanted else "")
+            raise ChannelError(f"audio is {self.format} ({self.num_channels} channels); expected {names}: {way_out}")
         if sample_rate is not None and self.sample_rate != sample_rate:
             raise SampleRateError(
                 f"audio has {self.sample_rate} Hz; expected {sample_rate} Hz: bring it there by "

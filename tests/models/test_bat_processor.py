@@ -170,7 +170,11 @@ def test_numpy_is_given_on_request() -> None:
     [
         ({"text": QUESTION}, AudioValueError, "1 questions and no recording: give audio"),
         ({"text": [QUESTION] * 2, "audio": [recording()]}, AudioValueError, "2 questions and 1 recordings"),
-        ({"text": QUESTION, "audio": recording()[:1]}, ChannelError, "binaural"),
+        (
+            {"text": QUESTION, "audio": recording()[:1]},
+            ChannelError,
+            "binaural (2 channels): give a recording of that kind",
+        ),
         ({"text": QUESTION, "audio": noise(0, 4, RATE)}, ChannelError, "binaural"),
         ({"text": QUESTION, "audio": recording(), "sampling_rate": 16_000}, SampleRateError, "16000"),
         ({"text": QUESTION, "audio": noise(0, 2, 11 * RATE)}, AudioValueError, "long_audio='first'"),
@@ -190,6 +194,16 @@ def test_numpy_is_given_on_request() -> None:
         ),
         ({"text": "Where?</s>", "audio": recording()}, TextError, "question 1 holds '</s>', which is no word"),
         ({"text": QUESTION, "audio": recording(), "answer": "a</s>"}, TextError, "answer 1 holds '</s>'"),
+        (
+            {"text": QUESTION, "audio": recording(), "padding": True},
+            ConfigError,
+            "BatProcessor takes no padding: known",
+        ),
+        (
+            {"text": QUESTION, "audio": recording(), "mono": "duplicate"},
+            ConfigError,
+            "known are answer, audio, format, long_audio, return_tensors, sampling_rate, text",
+        ),
         ({"text": [QUESTION], "audio": recording(), "answer": ["a", "b"]}, TextError, "1 questions and 2 answers"),
         ({"text": QUESTION, "audio": recording(), "answer": ""}, TextError, "answer 1 is empty"),
         ({"text": QUESTION, "audio": recording(), "return_tensors": "tf"}, ConfigError, "expected 'pt' or 'np'"),

@@ -1,6 +1,7 @@
 """Recordings and questions to the inputs of BAT, in one call; and the answers back to words."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from torch import Tensor
@@ -8,6 +9,7 @@ from transformers import AddedToken, BatchFeature, PreTrainedTokenizerBase, Proc
 
 from spatial_audio_lm.errors import AudioValueError, ConfigError, TextError
 from spatial_audio_lm.features.audio_inputs import AudioInput
+from spatial_audio_lm.layers.model_config import unknown_settings
 from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS, named_audio_inputs
 from spatial_audio_lm.models.bat.conversation_bat import read_conversation
 from spatial_audio_lm.models.bat.padding_bat import padded_inputs
@@ -95,11 +97,12 @@ class BatProcessor(ProcessorMixin):
             TextError: no question, an empty one, one with a special token of the tokenizer (the placeholder of the
                 recording among them), or not as many answers as questions.
             AudioValueError: a question without a recording, or not as many recordings as questions.
-            ConfigError: an unknown `return_tensors`.
+            ConfigError: an unknown `return_tensors`, or an option that the feature extractor does not have.
             SpatialAudioError: recordings that the encoder cannot hear; the message names the way out.
         """
         if return_tensors not in ("pt", "np"):
             raise ConfigError(f"return_tensors is {return_tensors!r}; expected 'pt' or 'np'")
+        self._require_options(audio_options)
         questions = self._texts(text, "question")
         if audio is None:
             raise AudioValueError(
@@ -160,6 +163,12 @@ class BatProcessor(ProcessorMixin):
             # of another prompt than the model is asked with. Here prompts in training are those of generation.
             whole = prompt + self.tokenizer(answer, add_special_tokens=False)["input_ids"]
         return prompt, [*whole[len(prompt) :], self.tokenizer.eos_token_id]
+
+    def _require_options(self, given: Mapping[str, Any]) -> None:
+        taken = set(signature(type(self).__call__).parameters) - {"self", "audio_options"}
+        own = set(signature(self.feature_extractor.__call__).parameters)
+        if unknown := [name for name in given if name not in own]:
+            raise ConfigError(f"{type(self).__name__} takes no {unknown_settings(unknown, taken | own)}")
 
     def _texts(self, given: Any, kind: str) -> list[str]:
         return checked_texts(given, kind, self.tokenizer, self.audio_token)
