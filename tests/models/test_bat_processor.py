@@ -224,6 +224,7 @@ def test_a_long_recording_is_heard_by_its_beginning_if_that_is_said() -> None:
 
 
 AUDIO_PART, TEXT_PART = {"type": "audio", "path": "a.wav"}, {"type": "text", "text": QUESTION}
+ASKED = {"role": "user", "content": [AUDIO_PART, TEXT_PART]}
 
 
 @pytest.mark.parametrize(
@@ -240,11 +241,25 @@ AUDIO_PART, TEXT_PART = {"type": "audio", "path": "a.wav"}, {"type": "text", "te
         ),
         ([{"role": "system", "content": "Be brief."}], TextError, "has the roles ['system']"),
         ([], TextError, "has the roles []"),
+        ([{"role": "user"}], TextError, "the user's message has no content: a conversation is [{'role': 'user'"),
+        ([{"role": "user", "content": None}], TextError, "content is None (of type NoneType): a conversation is"),
+        ([{"role": "user", "content": 5}], TextError, "content is 5 (of type int): a conversation is"),
+        ([{"role": "user", "content": ["x"]}], TextError, "a part of the user's content is 'x' (of type str)"),
+        ([{"role": "user", "content": [AUDIO_PART, {"type": "text"}]}], TextError, "where a text is expected"),
+        ([{"role": "user", "content": [AUDIO_PART, {"type": "text", "text": 5}]}], TextError, "'text': 5} (of type"),
+        ([{"role": "user", "content": [AUDIO_PART, {"type": "text", "text": ""}]}], TextError, "question 1 is empty"),
+        ([ASKED, {"role": "assistant", "content": None}], TextError, "assistant's content is None (of type NoneType)"),
+        ([ASKED, {"role": "assistant", "content": [AUDIO_PART]}], TextError, "part of the assistant's content is {"),
+        ([ASKED, {"role": "assistant", "content": ""}], TextError, "answer 1 is empty"),
+        ("Where?", TextError, "the conversation is 'Where?' (of type str): a conversation is"),
     ],
 )
-def test_conversations_that_are_no_question_are_refused(messages: list, error: type[Exception], message: str) -> None:
+@pytest.mark.parametrize("tokenize", [True, False])
+def test_conversations_that_are_no_question_are_refused(
+    messages: Any, error: type[Exception], message: str, tokenize: bool
+) -> None:
     with pytest.raises(error, match=re.escape(message)):
-        processor().apply_chat_template([messages], tokenize=True)
+        processor().apply_chat_template([messages], tokenize=tokenize)
 
 
 def test_settings_that_do_not_do_are_refused() -> None:
@@ -256,6 +271,9 @@ def test_settings_that_do_not_do_are_refused() -> None:
     tokenizer.eos_token = None
     with pytest.raises(ConfigError, match="eos_token"):
         BatProcessor(SpatialASTFeatureExtractor(), tokenizer)
+    for nothing in ([], None, "Where?"):
+        with pytest.raises(TextError, match="the conversation is"):
+            processor().apply_chat_template(nothing)
     turn = {"role": "user", "content": [{"type": "audio", "audio": recording()}, TEXT_PART]}
     with pytest.raises(TextError, match="some conversations have an answer"):
         processor().apply_chat_template([[turn], [turn, {"role": "assistant", "content": "a"}]], tokenize=True)

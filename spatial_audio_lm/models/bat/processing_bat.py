@@ -11,7 +11,7 @@ from spatial_audio_lm.errors import AudioValueError, ConfigError, TextError
 from spatial_audio_lm.features.audio_inputs import AudioInput
 from spatial_audio_lm.layers.model_config import unknown_settings
 from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS, named_audio_inputs
-from spatial_audio_lm.models.bat.conversation_bat import read_conversation
+from spatial_audio_lm.models.bat.conversation_bat import read_conversations
 from spatial_audio_lm.models.bat.padding_bat import padded_inputs
 from spatial_audio_lm.models.bat.texts_bat import checked_texts
 
@@ -216,15 +216,17 @@ class BatProcessor(ProcessorMixin):
         if chat_template is not None:
             raise ConfigError("BAT asks by prompt_template; chat_template has to be None")
         kwargs.pop("add_generation_prompt", None)  # the prompt ends where the answer begins
-        single = bool(conversation) and isinstance(conversation[0], Mapping)
-        asked = [read_conversation(messages) for messages in ([conversation] if single else conversation)]
+        asked, single = read_conversations(conversation)
+        answers = [a.answer for a in asked if a.answer is not None]
         if not tokenize:
+            self._texts([a.text for a in asked], "question")
+            if answers:
+                self._texts(answers, "answer")
             begin = self.audio_token * self.num_query_tokens + (self.tokenizer.bos_token or "")
             prompts = [
                 begin + self.prompt(a.text) + (a.answer + self.tokenizer.eos_token if a.answer else "") for a in asked
             ]
             return prompts[0] if single else prompts
-        answers = [a.answer for a in asked if a.answer is not None]
         if answers and len(answers) < len(asked):
             raise TextError("some conversations have an answer and some have none: give them in two calls")
         inputs = self([a.text for a in asked], [a.audio for a in asked], answers or None, **kwargs)
