@@ -1,5 +1,6 @@
 """BAT: what it hears with, what it learns, how it answers; saved and loaded; refused in words."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -405,7 +406,7 @@ def test_an_adapter_for_another_language_model_is_refused(parts: tuple[Path, Pat
     LlamaForCausalLM(text).save_pretrained(tmp_path / "other")
     with pytest.raises(CheckpointError, match="num_hidden_layers 3 where 2 is expected"):
         BatForConditionalGeneration.from_pretrained(tmp_path / "bat", language_model=tmp_path / "other")
-    with pytest.raises(CheckpointError, match="say where it is with language_model=FOLDER"):
+    with pytest.raises(CheckpointError, match=r"say where it is, model = BatForC.*bat', language_model=FOLDER\)"):
         BatForConditionalGeneration.from_pretrained(tmp_path / "bat", language_model=tmp_path / "nowhere")
     put_together(parts, lora_rank=3).save_pretrained(tmp_path / "rank")
     (tmp_path / "rank" / "language_adapter").rename(tmp_path / "bat" / "wrong")
@@ -413,8 +414,26 @@ def test_an_adapter_for_another_language_model_is_refused(parts: tuple[Path, Pat
     with pytest.raises(CheckpointError, match="no whole language_adapter"):
         BatForConditionalGeneration.from_pretrained(tmp_path / "bat")
     (tmp_path / "bat" / "wrong").rename(tmp_path / "bat" / "language_adapter")
+    with pytest.raises(CheckpointError, match=r"config.json disagree: r is 3 there and 2 by config.json"):
+        BatForConditionalGeneration.from_pretrained(tmp_path / "bat")
+    right, wrong = (tmp_path / "bat" / name / "adapter_config.json" for name in ("right", "language_adapter"))
+    wrong.write_text(right.read_text())
     with pytest.raises(CheckpointError, match=r"adapter of another language model.* 8 of another shape"):
         BatForConditionalGeneration.from_pretrained(tmp_path / "bat")
+
+
+def test_settings_of_adapter_and_configuration_have_to_agree(parts: tuple[Path, Path], tmp_path: Path) -> None:
+    put_together(parts).save_pretrained(tmp_path)
+    file = tmp_path / "language_adapter" / "adapter_config.json"
+    written = json.loads(file.read_text())
+    for change, message in (
+        ({"lora_alpha": 64}, "lora_alpha is 64 there and 32 by config.json"),
+        ({"target_modules": ["k_proj"]}, r"target_modules is \['k_proj'\] there and \['q_proj', 'v_proj'\]"),
+        ({"use_rslora": True}, "use_rslora is True there and False"),
+    ):
+        file.write_text(json.dumps(written | change))
+        with pytest.raises(CheckpointError, match=message):
+            BatForConditionalGeneration.from_pretrained(tmp_path)
 
 
 def test_the_language_model_itself_can_be_given(parts: tuple[Path, Path], tmp_path: Path) -> None:

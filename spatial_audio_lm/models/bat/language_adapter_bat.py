@@ -20,6 +20,11 @@ from spatial_audio_lm.models.bat.configuration_bat import BatConfig
 # In a folder of its own: transformers takes a folder with an adapter's files for one that holds an adapter alone.
 ADAPTER_FOLDER = "language_adapter"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+# Of peft's settings those that change what an adapter computes, or how it is trained on.
+_SETTINGS = (
+    *("r", "lora_alpha", "lora_dropout", "target_modules", "bias"),
+    *("use_rslora", "use_dora", "rank_pattern", "alpha_pattern"),
+)
 
 
 def lora_config(config: BatConfig) -> Any:
@@ -102,16 +107,42 @@ def save_language_adapter(
     settings.save_pretrained(folder)
 
 
-def load_language_adapter(settings_file: Path, weights_file: Path, language_model: PreTrainedModel) -> None:
+def load_language_adapter(
+    settings_file: Path, weights_file: Path, language_model: PreTrainedModel, config: BatConfig
+) -> None:
     """Fills the adapter of a language model from peft's two files, each tensor of both sides accounted for.
 
     Raises:
-        CheckpointError: a damaged file, or the adapter of another language model.
+        CheckpointError: a damaged file, the adapter of another language model, or settings other than the
+            configuration's, by which the adapter was built.
     """
     settings = read_json(settings_file, error=CheckpointError)
+    _require_same_settings(settings, settings_file, config)
     prefix = "base_model.model."
     given = {name.removeprefix(prefix): value for name, value in read_safetensors(weights_file).items()}
-    fill_language_adapter(given, language_model, f"{settings_file.parent} (of {settings['base_model_name_or_path']})")
+    fill_language_adapter(
+        given, language_model, f"{settings_file.parent} (of {settings.get('base_model_name_or_path')})"
+    )
+
+
+def _require_same_settings(settings: Any, source: Path, config: BatConfig) -> None:
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{source} holds no settings of an adapter: save the model again")
+    built = lora_config(config).to_dict()
+    different = [
+        f"{name} is {settings.get(name)!r} there and {_comparable(built[name])!r} by config.json"
+        for name in _SETTINGS
+        if _comparable(settings.get(name, built[name])) != _comparable(built[name])
+    ]
+    if different:
+        raise CheckpointError(
+            f"{source} and the model's config.json disagree: {'; '.join(different)}: put back what was saved with "
+            "the weights"
+        )
+
+
+def _comparable(value: Any) -> Any:
+    return sorted(value) if isinstance(value, list | set | tuple) else value
 
 
 @torch.no_grad()

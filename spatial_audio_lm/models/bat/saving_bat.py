@@ -79,8 +79,10 @@ def load_with_foreign_language_model(
             language_model = AutoModelForCausalLM.from_pretrained(place, **(hub | shared | language_options | revision))
         except OSError as error:
             raise CheckpointError(
-                f"{folder} needs the language model {str(place)!r}, which cannot be loaded: download it, or say "
-                "where it is with language_model=FOLDER"
+                f"{folder} needs the language model {str(place)!r}, which cannot be loaded (as a folder it is looked "
+                f"for in {Path.cwd()}): download it, or say where it is, model = {model_class.__name__}."
+                f"from_pretrained({str(folder)!r}, language_model=FOLDER); model.merge_adapter().save_pretrained(...) "
+                "then writes a checkpoint that needs no other folder"
             ) from error
     require_language_model(language_model, config)
     audio_model, loading = BatAudioModel.from_pretrained(
@@ -88,7 +90,7 @@ def load_with_foreign_language_model(
     )
     model = model_class(config, audio_model.to(language_model.device), language_model)
     if config.lora_rank:
-        load_language_adapter(*_adapter_files(folder, kwargs), language_model)
+        load_language_adapter(*_adapter_files(folder, kwargs), language_model, config)
     model.generation_config = GenerationConfig.from_pretrained(folder, **{k: kwargs[k] for k in kwargs if k in hub})
     model.eval()
     return (model, loading) if output_loading_info else model
