@@ -60,8 +60,9 @@ class ModelConfig(PretrainedConfig):
         """
         found = config_dict.get("model_type", cls.model_type)
         if found != cls.model_type:
+            named = config_dict.get("architectures") or ["that model's own classes"]
             raise CheckpointError(
-                f"a checkpoint of {found}; expected one of {cls.model_type}: use that model's own classes, or AutoModel"
+                f"a checkpoint of {found}; expected one of {cls.model_type}: use {', '.join(map(str, named))}"
             )
         own = cls._own_names()
         notes = {name: config_dict[name] for name in config_dict if name not in own and not _is_of_transformers(name)}

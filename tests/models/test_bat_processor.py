@@ -9,8 +9,16 @@ import pytest
 import torch
 from transformers import AutoProcessor
 
-from spatial_audio_lm.errors import AudioValueError, ChannelError, ConfigError, SampleRateError, TextError
+from spatial_audio_lm.errors import (
+    AudioValueError,
+    ChannelError,
+    CheckpointError,
+    ConfigError,
+    SampleRateError,
+    TextError,
+)
 from spatial_audio_lm.models.bat.processing_bat import PROMPT_TEMPLATE, BatProcessor
+from spatial_audio_lm.models.checkpoints import checkpoint_folder
 from spatial_audio_lm.models.dspast.feature_extraction_dspast import DSpASTFeatureExtractor
 from spatial_audio_lm.models.elsa.feature_extraction_elsa import ElsaFeatureExtractor
 from spatial_audio_lm.models.gram.feature_extraction_gram import GramFeatureExtractor
@@ -152,6 +160,13 @@ def test_saved_and_loaded_it_gives_the_same(tmp_path: Path) -> None:
         assert isinstance(loaded, BatProcessor) and loaded.audio_token_id == AUDIO
         inputs, expected = loaded(QUESTION, audio, "left"), mine(QUESTION, audio, "left")
         assert inputs.keys() == expected.keys() and all(torch.equal(inputs[key], expected[key]) for key in expected)
+
+
+def test_another_models_processor_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="holds a SpatialCaptionerProcessor; expected a BatProcessor"):
+        BatProcessor.from_pretrained(checkpoint_folder("captioner-tiny"))
+    loaded = BatProcessor.from_pretrained(checkpoint_folder("bat-tiny"))
+    assert loaded.num_query_tokens == 16
 
 
 def test_a_token_that_is_there_is_taken_and_a_new_one_is_the_first_behind_the_vocabulary() -> None:

@@ -244,7 +244,7 @@ def test_half_precision_writes() -> None:
 
 def test_checkpoints_of_other_models_and_damaged_ones_are_refused(tmp_path: Path) -> None:
     small_bat(lora_rank=0).save_pretrained(tmp_path / "bat")
-    with pytest.raises(CheckpointError, match="a checkpoint of bat; expected one of spatial_captioner"):
+    with pytest.raises(CheckpointError, match="expected one of spatial_captioner: use BatForConditionalGeneration"):
         SpatialCaptionerForConditionalGeneration.from_pretrained(tmp_path / "bat")
     captioner().save_pretrained(tmp_path / "own")
     with pytest.raises(CheckpointError, match="a checkpoint of spatial_captioner; expected one of bat"):

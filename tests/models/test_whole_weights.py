@@ -111,5 +111,5 @@ def test_folders_of_other_systems(gram: Path, audio_mae: Path) -> None:
     for extractor_class, folder in ((GramFeatureExtractor, dspast), (AudioMAEFeatureExtractor, packaged("elsa-tiny"))):
         with pytest.raises(CheckpointError, match=rf"settings of a .*; expected those of a {extractor_class.__name__}"):
             extractor_class.from_pretrained(folder)
-    with pytest.raises(CheckpointError, match="a checkpoint of gram; expected one of audio_mae"):
+    with pytest.raises(CheckpointError, match="a checkpoint of gram; expected one of audio_mae: use Gram"):
         AudioMAEModel.from_pretrained(gram)

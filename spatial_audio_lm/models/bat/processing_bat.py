@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from transformers import AddedToken, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin, SequenceFeatureExtractor
 
-from spatial_audio_lm.errors import AudioValueError, ConfigError, TextError
+from spatial_audio_lm.errors import AudioValueError, CheckpointError, ConfigError, TextError
 from spatial_audio_lm.features.audio_inputs import AudioInput
 from spatial_audio_lm.layers.model_config import unknown_settings
 from spatial_audio_lm.models.bat.audio_tokens_bat import AUDIO_INPUTS, named_audio_inputs
@@ -61,6 +61,22 @@ class BatProcessor(ProcessorMixin):
         self.num_query_tokens = num_query_tokens
         self.prompt_template = prompt_template
         super().__init__(feature_extractor, tokenizer)
+
+    @classmethod
+    def get_processor_dict(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> tuple[dict[str, Any], Any]:
+        """As in transformers, but for another model's processor.
+
+        Raises:
+            CheckpointError: which one; its parts would make a BatProcessor with settings that nobody chose.
+        """
+        settings, rest = super().get_processor_dict(pretrained_model_name_or_path, **kwargs)
+        found = settings.get("processor_class", cls.__name__)
+        if found != cls.__name__:
+            raise CheckpointError(
+                f"{pretrained_model_name_or_path} holds a {found}; expected a {cls.__name__}: use {found}, or the "
+                "folder of a BAT"
+            )
+        return settings, rest
 
     @property
     def model_input_names(self) -> list[str]:
