@@ -31,6 +31,7 @@ from spatial_audio_lm.models.bat.saving_bat import (
     load_with_foreign_language_model,
     save_without_language_model,
 )
+from spatial_audio_lm.models.bat.text_lengths_bat import require_readable
 
 _HEARD = (*AUDIO_INPUTS, "audio_hidden_states", "audio_hidden_mask")
 
@@ -231,6 +232,7 @@ class BatForConditionalGeneration(BatPreTrainedModel, GenerationMixin):
 
         Raises:
             AudioValueError: questions and recordings that do not fit each other.
+            TextError: more tokens than the language model has positions for.
             ConfigError: neither `input_ids` nor `inputs_embeds`, or both.
         """
         given = (input_features, input_values, spatial_features, audio_attention_mask, audio_hidden_states)
@@ -247,6 +249,8 @@ class BatForConditionalGeneration(BatPreTrainedModel, GenerationMixin):
             raise AudioValueError(
                 "inputs_embeds has no placeholders: give input_ids, or what merged_embeds() gave alone"
             )
+        if past_key_values is None:
+            require_readable(self.config.text_config, inputs_embeds.shape[1], attention_mask)
         if (
             position_ids is None
             and past_key_values is None
@@ -292,8 +296,15 @@ class BatForConditionalGeneration(BatPreTrainedModel, GenerationMixin):
 
         Raises:
             AudioValueError: questions and recordings that do not fit each other.
+            TextError: a prompt that is too long for the language model, its answer of `max_new_tokens` included.
             ConfigError: a penalty on tokens of the prompt, of which the placeholders are none of the vocabulary.
         """
+        prompts = next(
+            (p for p in (inputs, kwargs.get("input_ids"), kwargs.get("inputs_embeds")) if p is not None), None
+        )
+        if prompts is not None:
+            new_tokens = kwargs.get("max_new_tokens") or 0
+            require_readable(self.config.text_config, prompts.shape[1], kwargs.get("attention_mask"), new_tokens)
         heard = {name: kwargs.pop(name) for name in _HEARD if kwargs.get(name) is not None}
         if heard and audio_embeds is None:
             audio_embeds = self.get_audio_features(**heard, return_dict=True).pooler_output
