@@ -56,6 +56,7 @@ from spatial_audio_lm.training.question_sets import (
     SceneQuestionSet,
     SceneSounds,
     held_out_items,
+    types_of_stage,
 )
 from spatial_audio_lm.training.random_state import seed_everything
 from spatial_audio_lm.training.schedules import warmup_cosine, warmup_linear
@@ -142,6 +143,9 @@ def check(config: Config) -> None:
         raise ConfigError("language.model is of a language model of our own: leave it empty, or language.name null")
     if config.batch_size < 1 or config.validation_questions < 1 or config.num_processes < 1:
         raise ConfigError("batch_size, validation_questions and num_processes must be at least 1")
+    if not 0 <= config.held_out < 1:
+        raise ConfigError(f"held_out is {config.held_out}; expected a share of the recordings from 0 to below 1")
+    types_of_stage(config.stage)  # refuses a stage that there is none of
 
 
 def require_same(config: Config, before: BatConfig) -> None:

@@ -253,6 +253,9 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, languag
         (("--optim.schedule", "steps"), "expected one of linear, cosine"),
         (("--language.name", str(language_model)), "language.model is of a language model of our own"),
         (("--batch_size", "0"), "must be at least 1"),
+        (("--held_out", "1"), r"held_out is 1\.0; expected a share of the recordings from 0 to below 1"),
+        (("--held_out", "-0.1"), r"held_out is -0\.1"),
+        (("--stage", "4"), "stage is 4; expected one of 1, 2, 3"),
     ):
         with pytest.raises(ConfigError, match=message):
             run(*options, "--loop.output_dir", str(tmp_path / "out"))
