@@ -316,7 +316,7 @@ def checked_sentences(texts: str | Iterable[str]) -> list[str]:
         raise TextError("no sentence was given: what is asked for, as in 'a dog barking from the left'")
     for number, sentence in enumerate(sentences, 1):
         if not isinstance(sentence, str):
-            raise TextError(f"sentence {number} is a {type(sentence).__name__}; expected text")
+            raise TextError(f"sentence {number} is of type {type(sentence).__name__}; expected text")
         if not sentence.strip():
             raise TextError(f"sentence {number} is empty: write what is asked for, as in 'a dog barking from the left'")
         if len(sentence) > LIMITS.max_text_characters:

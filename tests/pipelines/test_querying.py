@@ -195,6 +195,11 @@ def test_texts_that_are_none(engine, clip, texts):
         engine.query(clip, texts)
 
 
+def test_what_is_no_text_is_named_by_its_type(engine, clip):
+    with pytest.raises(TextError, match="sentence 2 is of type int; expected text"):
+        engine.query(clip, ["a dog", 3])
+
+
 def test_the_model_is_checked_before_it_answers(tiny_elsa, tmp_path):
     with pytest.raises(CheckpointError, match="folder"):
         SpatialQuery.from_pretrained(tmp_path / "nowhere")
