@@ -279,7 +279,7 @@ def checked_questions(questions: str | Iterable[str] | None) -> list[str]:
     """
     if questions is None or (not isinstance(questions, str) and isinstance(questions, Sequence) and not questions):
         raise TextError("no question was given: ask one, as in question='What do you hear?'")
-    return checked_sentences(questions)
+    return checked_sentences(questions, "question", "What do you hear?")
 
 
 def _names_of(audio_config: Any) -> tuple[str, ...]:

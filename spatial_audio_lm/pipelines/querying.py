@@ -305,28 +305,35 @@ class SpatialQuery:
         ]
 
 
-def checked_sentences(texts: str | Iterable[str]) -> list[str]:
+def checked_sentences(
+    texts: str | Iterable[str], kind: str = "sentence", expected: str = "a dog barking from the left"
+) -> list[str]:
     """One sentence or several as a list.
+
+    Args:
+        texts: What was given.
+        kind: What messages call it.
+        expected: One as it should be, for messages.
 
     Raises:
         TextError: No sentence at all, an empty one, something that is no text, or one that is too long.
     """
     sentences = [texts] if isinstance(texts, str) else list(texts) if isinstance(texts, Iterable) else [texts]
     if not sentences:
-        raise TextError("no sentence was given: what is asked for, as in 'a dog barking from the left'")
+        raise TextError(f"no {kind} was given: write one, as in {expected!r}")
     for number, sentence in enumerate(sentences, 1):
         if not isinstance(sentence, str):
-            raise TextError(f"sentence {number} is of type {type(sentence).__name__}; expected text")
+            raise TextError(f"{kind} {number} is of type {type(sentence).__name__}; expected text")
         if not sentence.strip():
-            raise TextError(f"sentence {number} is empty: write what is asked for, as in 'a dog barking from the left'")
+            raise TextError(f"{kind} {number} is empty: write what is asked for, as in {expected!r}")
         if len(sentence) > LIMITS.max_text_characters:
             raise TextError(
-                f"sentence {number} has {len(sentence)} characters; at most {LIMITS.max_text_characters} are read"
+                f"{kind} {number} has {len(sentence)} characters; at most {LIMITS.max_text_characters} are read"
             )
         try:
             sentence.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise TextError(f"sentence {number} is not valid Unicode: {error.reason}") from error
+            raise TextError(f"{kind} {number} is not valid Unicode: {error.reason}") from error
     return sentences
 
 

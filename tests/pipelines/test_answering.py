@@ -160,7 +160,13 @@ def test_a_peak_beyond_all_measure_is_not_blamed_on_the_model(answerer, make_ear
 
 @pytest.mark.parametrize(
     ("question", "says"),
-    [(None, "no question"), ([], "no question"), ("", "empty"), (["Is it?", " "], "empty"), ([3], "expected text")],
+    [
+        (None, "no question"),
+        ([], "no question"),
+        ("", "question 1 is empty.*What do you hear"),
+        (["Is it?", " "], "question 2"),
+        ([3], "question 1 is of type int"),
+    ],
 )
 def test_questions_that_are_none(answerer, ears_clip, question, says):
     with pytest.raises(TextError, match=says):
