@@ -18,6 +18,7 @@ from spatial_audio_lm.models.checkpoints import (
     packaged,
     packaged_names,
 )
+from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,9 @@ def test_a_clap_folder_is_converted(clap, tmp_path):
     report = json.loads(result.stdout)
     assert report["layout"] == "transformers" and "Apache-2.0" in report["terms"] and report["loaded"]
     assert "Apache-2.0" in result.stderr
-    asked = CliRunner().invoke(app, ["query", "clip.wav", "rain", "--model", str(tmp_path / "elsa")])
+    clip = tmp_path / "clip.wav"
+    SpatialAudio.from_array(0.1 * torch.ones(4, 1600), 16_000).save(clip)
+    asked = CliRunner().invoke(app, ["query", str(clip), "rain", "--model", str(tmp_path / "elsa")])
     assert asked.exit_code == 1 and "train it first" in asked.stderr
     again = CliRunner().invoke(app, ["convert", "clap", str(clap), str(tmp_path / "elsa")])
     assert again.exit_code == 1 and "not an empty folder" in again.stderr
