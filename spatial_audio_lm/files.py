@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -136,6 +136,27 @@ def read_json(
     except ValueError as failure:  # a syntax error, wrong UTF-8, an integer of thousands of digits, or one of our own
         raise error(f"{name}: not valid JSON: {failure}") from failure
     return value
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """The JSON value of every line with its number, from 1; json itself would call each of them line 1.
+
+    Raises:
+        DataError: no such file, no UTF-8, or a line that is no JSON; names the line.
+    """
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                yield number, json.loads(line)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no UTF-8 text: {error}") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{number}: the line is no JSON: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise DataError(f"{path}:{number}: the line is no JSON: it is nested too deep") from error
 
 
 def _sync(path: Path) -> None:

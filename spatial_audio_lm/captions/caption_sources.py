@@ -16,6 +16,7 @@ import numpy as np
 from spatial_audio_lm.captions.chat_formats import require_no_marker
 from spatial_audio_lm.captions.facts import CaptionFacts
 from spatial_audio_lm.errors import ConfigError, DataError, RecordError, SpatialAudioError, TextError
+from spatial_audio_lm.files import read_json_lines
 from spatial_audio_lm.language.attributes import (
     ATTRIBUTE_WORDS,
     DROP_RATES,
@@ -23,7 +24,6 @@ from spatial_audio_lm.language.attributes import (
     drop_attributes,
     spatial_attributes,
 )
-from spatial_audio_lm.language.json_lines import read_json_lines
 from spatial_audio_lm.language.place_cues import find_cues
 from spatial_audio_lm.language.text_tables import DELIMITERS, read_text_table
 from spatial_audio_lm.simulation.records import SceneRecord

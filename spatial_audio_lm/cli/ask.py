@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatial_audio_lm.cli.options import MONO, Beams, Debug, Format, Json, Mono
+from spatial_audio_lm.cli.options import Beams, Debug, Format, Json, Mono
 from spatial_audio_lm.cli.output import one_line, print_json, print_warnings, progress_bar
 from spatial_audio_lm.errors import TextError
 from spatial_audio_lm.models.checkpoints import DEFAULT_QUESTION_MODEL
 from spatial_audio_lm.pipelines.wording import clock
+from spatial_audio_lm.signal.mono_choice import MONO
 
 if TYPE_CHECKING:  # it loads torch
     from spatial_audio_lm.pipelines.spoken_answers import AnsweredQuestion, SpokenAnswer

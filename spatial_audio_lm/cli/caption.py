@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spatial_audio_lm.cli.options import MONO, Beams, Debug, Format, Json, Mono
+from spatial_audio_lm.cli.options import Beams, Debug, Format, Json, Mono
 from spatial_audio_lm.cli.output import one_line, print_json, print_warnings, progress_bar
 from spatial_audio_lm.models.checkpoints import DEFAULT_CAPTION_MODEL
 from spatial_audio_lm.pipelines.wording import clock
+from spatial_audio_lm.signal.mono_choice import MONO
 
 if TYPE_CHECKING:  # it loads torch
     from spatial_audio_lm.pipelines.captioning_answers import CaptionedRecording, WrittenCaption

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spatial_audio_lm.cli.options import DEFAULT_MODEL, MONO, Debug, Format, Json, Model, Mono, Recordings, ending_in
+from spatial_audio_lm.cli.options import DEFAULT_MODEL, Debug, Format, Json, Model, Mono, Recordings, ending_in
 from spatial_audio_lm.cli.output import print_error, print_json, print_warnings, progress_bar, reason_of, reason_of_file
 from spatial_audio_lm.errors import DataError
 from spatial_audio_lm.files import write_whole
 from spatial_audio_lm.pipelines.answers import file_field
+from spatial_audio_lm.signal.mono_choice import MONO
 
 if TYPE_CHECKING:
     from torch import Tensor

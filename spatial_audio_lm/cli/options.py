@@ -8,6 +8,7 @@ import typer
 
 from spatial_audio_lm.models.checkpoints import DEFAULT_QUERY_MODEL
 from spatial_audio_lm.pipelines.search_numbers import MOST_BEAMS
+from spatial_audio_lm.signal.mono_choice import MONO
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -32,9 +33,6 @@ Format = Annotated[
         help="What the channels are. Not given: 1 is mono, 2 binaural, 4 first-order ambisonics (AmbiX).",
     ),
 ]
-
-
-MONO = ("refuse", "duplicate")  # those of pipelines.hearing; its module loads torch
 
 
 def _known_mono(value: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 from spatial_audio_lm.data.list_entries import first_of, read_list, stays_inside
 from spatial_audio_lm.errors import ConfigError, DataError, TextError
+from spatial_audio_lm.files import read_json_lines
 from spatial_audio_lm.language.caption_text import require_caption
-from spatial_audio_lm.language.json_lines import read_json_lines
 from spatial_audio_lm.language.text_tables import DELIMITERS, read_text_table
 
 _KINDS = (*DELIMITERS, ".json", ".jsonl", ".parquet")

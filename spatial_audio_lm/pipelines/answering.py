@@ -25,19 +25,14 @@ from spatial_audio_lm.models.bat.audio_tokens_bat import named_audio_inputs
 from spatial_audio_lm.models.bat.modeling_bat import BatForConditionalGeneration
 from spatial_audio_lm.models.bat.processing_bat import BatProcessor
 from spatial_audio_lm.models.checkpoints import DEFAULT_QUESTION_MODEL, checkpoint_folder
-from spatial_audio_lm.pipelines.hearing import (
-    channels_heard,
-    extractor_options,
-    longest_s,
-    require_mono_choice,
-    window_of_long_s,
-)
+from spatial_audio_lm.pipelines.hearing import channels_heard, extractor_options, longest_s, window_of_long_s
 from spatial_audio_lm.pipelines.locating import LOUD_RANGE_DB
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
 from spatial_audio_lm.pipelines.querying import checked_sentences
 from spatial_audio_lm.pipelines.recordings import OpenRecording, Recording, Stretch
 from spatial_audio_lm.pipelines.search_numbers import number_of_beams, whole_number
 from spatial_audio_lm.pipelines.spoken_answers import AnsweredQuestion, SpokenAnswer
+from spatial_audio_lm.signal.mono_choice import require_mono_choice
 
 MAX_NEW_TOKENS = 64  # of an answer; the longest of SpatialSoundQA's grammar are names of two sounds
 _LONGEST_S = 10.0  # of what is heard at once by an ear that would take any length: as long as SpatialSoundQA's sounds

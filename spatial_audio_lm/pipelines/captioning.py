@@ -25,17 +25,12 @@ from spatial_audio_lm.models.spatial_captioner.modeling_spatial_captioner import
 )
 from spatial_audio_lm.models.spatial_captioner.processing_spatial_captioner import SpatialCaptionerProcessor
 from spatial_audio_lm.pipelines.captioning_answers import CaptionedRecording, WrittenCaption
-from spatial_audio_lm.pipelines.hearing import (
-    channels_heard,
-    extractor_options,
-    longest_s,
-    require_mono_choice,
-    window_of_long_s,
-)
+from spatial_audio_lm.pipelines.hearing import channels_heard, extractor_options, longest_s, window_of_long_s
 from spatial_audio_lm.pipelines.locating import LOUD_RANGE_DB
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of
 from spatial_audio_lm.pipelines.recordings import WHOLE_S, OpenRecording, Recording, Stretch
 from spatial_audio_lm.pipelines.search_numbers import number_of_beams, whole_number
+from spatial_audio_lm.signal.mono_choice import require_mono_choice
 
 _WINDOWS = 8  # that are heard together
 

@@ -3,25 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from spatial_audio_lm.errors import ChannelError, ConfigError
+from spatial_audio_lm.errors import ChannelError
 from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import FORMATS
 from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT, SpatialAudio
 
-MONO = ("refuse", "duplicate")
 # Kinds that hear clips of any length, and whose extractor takes `mono` itself: it knows what the same in all channels
 # is to the model.
 TAKES_MONO = ("gram", "wavjepa")
 _SPARE_SAMPLES = 16  # what rounding to whole samples at another rate can add to a window, and more
-
-
-def require_mono_choice(mono: str) -> None:
-    """Refuses a choice that there is not.
-
-    Raises:
-        ConfigError: not one of `MONO`.
-    """
-    if mono not in MONO:
-        raise ConfigError(f"mono is {mono!r}; expected one of {', '.join(MONO)}")
 
 
 def format_heard(kind: str, extractor: Any) -> str:
@@ -50,7 +39,7 @@ def channels_heard(recording: SpatialAudio, kind: str, extractor: Any, mono: str
         recording: at any rate.
         kind: `model_type` of the encoder.
         extractor: its feature extractor.
-        mono: of `MONO`.
+        mono: of `MONO` (signal/mono_choice.py).
 
     Raises:
         ChannelError: a format that the encoder does not hear.

@@ -34,9 +34,10 @@ from spatial_audio_lm.models.spatial_ast.modeling_spatial_ast import SpatialASTM
 from spatial_audio_lm.models.wavjepa import long_recordings_wavjepa
 from spatial_audio_lm.models.wavjepa.feature_extraction_wavjepa import WavJEPAFeatureExtractor
 from spatial_audio_lm.models.wavjepa.modeling_wavjepa import WavJEPAModel
-from spatial_audio_lm.pipelines.hearing import channels_heard, extractor_options, require_mono_choice
+from spatial_audio_lm.pipelines.hearing import channels_heard, extractor_options
 from spatial_audio_lm.pipelines.pretrained import load_whole, model_type_of, require_trained
 from spatial_audio_lm.signal.audio_parts import AudioParts
+from spatial_audio_lm.signal.mono_choice import require_mono_choice
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 from spatial_audio_lm.signal.stft import stft
 

@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 
 from spatial_audio_lm import GramConfig, GramFeatureExtractor, GramModel
 from spatial_audio_lm.cli.main import app
-from spatial_audio_lm.cli.options import FORMATS, MONO
-from spatial_audio_lm.pipelines import hearing
+from spatial_audio_lm.cli.options import FORMATS
 from spatial_audio_lm.pipelines.scene_embeddings import SceneEncoder
 from spatial_audio_lm.signal import spatial_audio
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
@@ -343,7 +342,6 @@ def test_a_name_that_is_no_text_is_printed_escaped(tiny_elsa, clip):
 
 def test_formats_are_those_of_the_door():
     assert set(FORMATS) == set(spatial_audio._DECLARABLE)
-    assert MONO == hearing.MONO
 
 
 def test_help_and_version():

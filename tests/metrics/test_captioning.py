@@ -59,7 +59,6 @@ def bleu_by_hand(captions: list[str], references: list[list[str]], longest: int)
 
 
 def test_scores_by_hand() -> None:
-    pytest.importorskip("aac_metrics")
     scores = caption_scores(CAPTIONS, REFERENCES)
     assert tuple(scores) == SCORES
     for n in range(1, 4):
@@ -75,7 +74,6 @@ def test_scores_by_hand() -> None:
 
 
 def test_what_agrees_scores_best_and_what_says_nothing_worst() -> None:
-    pytest.importorskip("aac_metrics")
     same = {m.key: m for m in caption_measures([r[1] for r in REFERENCES], REFERENCES, resamples=50)}
     other = {m.key: m for m in caption_measures([r[1] for r in REFERENCES[::-1]], REFERENCES, resamples=50)}
     empty = caption_scores(["", "!"], REFERENCES)
@@ -88,7 +86,6 @@ def test_what_agrees_scores_best_and_what_says_nothing_worst() -> None:
 
 
 def test_scores_that_need_more_say_what_they_lack(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    pytest.importorskip("aac_metrics")
     monkeypatch.setenv("AAC_METRICS_CACHE_PATH", str(tmp_path))
     monkeypatch.setenv("FENSE_DATA", str(tmp_path / "fense"))
     missing = unavailable_scores()

@@ -18,15 +18,9 @@ from spatial_audio_lm.pipelines.answering import QuestionAnswerer
 from spatial_audio_lm.pipelines.spoken_answers import AnsweredQuestion
 from spatial_audio_lm.signal.conventions import lateral_angle_deg, unit_vector
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
-from spatial_audio_lm.simulation.clips import ClipStore, procedural_clip
-from spatial_audio_lm.simulation.head_files import HeadStore
 from spatial_audio_lm.simulation.records import SceneSource
-from spatial_audio_lm.simulation.rir_bank import BankSettings, make_bank
-from spatial_audio_lm.simulation.scene_sampling import SceneSettings, sample_scene
-from spatial_audio_lm.simulation.scenes import render_scene
-from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
+from tests.pipelines.unseen_ears import RATE, unseen_scenes
 
-RATE = 16_000
 MAX_BYTES = 20_000_000
 SCENES = 40
 WHAT = "What do you hear?"
@@ -62,25 +56,10 @@ def answerer() -> QuestionAnswerer:
 
 @pytest.fixture(scope="module")
 def scenes(answerer: QuestionAnswerer, tmp_path_factory: pytest.TempPathFactory) -> list[Asked]:
-    settings = BankSettings(
-        split="test",
-        num_rooms=10,
-        sample_rate=RATE,
-        receiver_format="binaural",
-        seed=78,
-        elevations="isotropic",
-        heads=(HeadStore().record("sphere"),),
-    )
-    bank = make_bank(tmp_path_factory.mktemp("banks") / "two-ears", settings)
-    clips = {kind: [procedural_clip(kind, FIRST_UNSEEN_SEED + 6, RATE)] for kind in SOUND_KINDS}
-    store = ClipStore(None, RATE)
     asked = []
-    for index in range(SCENES):
-        record = sample_scene(SceneSettings(), bank, clips, seed=78, index=index)
-        audio = render_scene(record, bank, store)
-        mirror = SpatialAudio.from_array(audio.waveform.flip(0), RATE, format="binaural")
+    for audio, mirror, truth in unseen_scenes(tmp_path_factory.mktemp("banks") / "two-ears", 78, 6, SCENES):
         what, where = answerer.ask(audio, [WHAT, WHERE])
-        asked.append(Asked(audio, record.sources[0], what, where, *answerer.ask(mirror, [WHERE])))
+        asked.append(Asked(audio, truth, what, where, *answerer.ask(mirror, [WHERE])))
     return asked
 
 

@@ -13,15 +13,9 @@ from spatial_audio_lm.models.checkpoints import DEFAULT_EVENTS_MODEL
 from spatial_audio_lm.pipelines.locating import SoundEventLocator
 from spatial_audio_lm.signal.conventions import great_circle_deg, lateral_angle_deg, unit_vector
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
-from spatial_audio_lm.simulation.clips import ClipStore, procedural_clip
-from spatial_audio_lm.simulation.head_files import HeadStore
 from spatial_audio_lm.simulation.records import SceneSource
-from spatial_audio_lm.simulation.rir_bank import BankSettings, make_bank
-from spatial_audio_lm.simulation.scene_sampling import SceneSettings, sample_scene
-from spatial_audio_lm.simulation.scenes import render_scene
-from spatial_audio_lm.simulation.sounds import FIRST_UNSEEN_SEED, SOUND_KINDS
+from tests.pipelines.unseen_ears import RATE, unseen_scenes
 
-RATE = 16_000
 MAX_BYTES = 8_000_000
 SCENES = 40
 
@@ -63,24 +57,8 @@ def locator() -> SoundEventLocator:
 
 @pytest.fixture(scope="module")
 def scenes(locator, tmp_path_factory) -> list[Heard]:
-    settings = BankSettings(
-        split="test",
-        num_rooms=10,
-        sample_rate=RATE,
-        receiver_format="binaural",
-        seed=77,
-        elevations="isotropic",
-        heads=(HeadStore().record("sphere"),),
-    )
-    bank = make_bank(tmp_path_factory.mktemp("banks") / "two-ears", settings)
-    clips = {kind: [procedural_clip(kind, FIRST_UNSEEN_SEED + 5, RATE)] for kind in SOUND_KINDS}
-    store = ClipStore(None, RATE)
-    heard = []
-    for index in range(SCENES):
-        record = sample_scene(SceneSettings(), bank, clips, seed=77, index=index)
-        audio = render_scene(record, bank, store)
-        mirror = SpatialAudio.from_array(audio.waveform.flip(0), RATE, format="binaural")
-        heard.append(Heard(audio, record.sources[0], locator.locate(audio), locator.locate(mirror)))
+    scenes = unseen_scenes(tmp_path_factory.mktemp("banks") / "two-ears", 77, 5, SCENES)
+    heard = [Heard(audio, truth, locator.locate(audio), locator.locate(mirror)) for audio, mirror, truth in scenes]
     return heard
 
 

@@ -16,10 +16,9 @@ from spatial_audio_lm.features.own_settings import OwnSettings
 from spatial_audio_lm.models.gram.configuration_gram import NUM_FEATURE_MAPS, GramConfig
 from spatial_audio_lm.signal.ambisonics import FOA_CONVENTIONS, convert_foa
 from spatial_audio_lm.signal.mel import mel_filters
+from spatial_audio_lm.signal.mono_choice import require_mono_choice
 from spatial_audio_lm.signal.spatial_audio import CHANNELS_OF_FORMAT, SpatialAudio
 from spatial_audio_lm.signal.stft import stft
-
-MONO = ("refuse", "duplicate")
 
 
 class GramFeatureExtractor(OwnSettings):
@@ -166,8 +165,7 @@ class GramFeatureExtractor(OwnSettings):
             ChannelError: another kind of recording.
             ConfigError: an unknown `mono`.
         """
-        if mono not in MONO:
-            raise ConfigError(f"mono is {mono!r}; expected one of {', '.join(MONO)}")
+        require_mono_choice(mono)
         if recording.format == "mono" and self.audio_format != "mono":
             channels = CHANNELS_OF_FORMAT[self.audio_format]
             if mono != "duplicate":

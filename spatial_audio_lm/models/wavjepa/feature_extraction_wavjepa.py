@@ -14,10 +14,10 @@ from spatial_audio_lm.features.own_settings import OwnSettings
 from spatial_audio_lm.layers.model_config import unknown_settings
 from spatial_audio_lm.models.wavjepa.configuration_wavjepa import CONV_LAYERS, WavJEPAConfig
 from spatial_audio_lm.models.wavjepa.windows_wavjepa import plan_windows
+from spatial_audio_lm.signal.mono_choice import require_mono_choice
 from spatial_audio_lm.signal.spatial_audio import SpatialAudio
 
 FORMATS = {1: "mono", 2: "binaural"}
-MONO = ("refuse", "duplicate")
 LEVELS_DBFS = (-120.0, 0.0)  # least and largest of a recording's level
 _EPS = 1e-5
 # What transformers' extractors take and these do in one way alone, and what they write into files.
@@ -187,8 +187,7 @@ class WavJEPAFeatureExtractor(OwnSettings):
             ChannelError: another kind of recording.
             ConfigError: an unknown `mono`.
         """
-        if mono not in MONO:
-            raise ConfigError(f"mono is {mono!r}; expected one of {', '.join(MONO)}")
+        require_mono_choice(mono)
         wanted = FORMATS[self.feature_size]
         if recording.format == "mono" and wanted != "mono":
             if mono != "duplicate":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spatial_audio_lm.errors import DataError
-from spatial_audio_lm.language.json_lines import read_json_lines
+from spatial_audio_lm.files import read_json_lines
 
 
 def test_every_line_is_read_with_its_number(tmp_path: Path) -> None:
